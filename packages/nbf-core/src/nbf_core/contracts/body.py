@@ -1,0 +1,30 @@
+"""The contract of a body model."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor
+
+from nbf_core.types.body import BodyOutput, BodyParams, BodySpec
+
+
+@runtime_checkable
+class BodyModel(Protocol):
+    """Turns parameters into a posed body: a ``torch.nn.Module`` (buffers move with ``.to``)."""
+
+    spec: BodySpec
+
+    def forward(self, params: BodyParams, vertices: bool = True) -> BodyOutput:
+        """Pose the body. Without ``vertices`` only joints, markers and kernels are computed: the cheap path.
+
+        Differentiable in every parameter; any leading batch, shared by all parameters.
+        """
+        ...
+
+    def __call__(self, params: BodyParams, vertices: bool = True) -> BodyOutput: ...
+
+    def keypoints(self, output: BodyOutput, name: str) -> Float[Tensor, "*b n 3"]:
+        """The keypoint set ``name`` (a key of ``spec.keypoint_weights``) of a posed body, in metres."""
+        ...

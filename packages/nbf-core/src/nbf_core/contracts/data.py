@@ -1,0 +1,55 @@
+"""The contracts of data sets, detectors and metrics."""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from nbf_core.types.people import Person
+from nbf_core.types.sample import Sample
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """A map-style torch data set of samples.
+
+    Two optional methods are used by training where they exist: ``set_epoch(epoch)`` gives the samples of an
+    epoch an augmentation of their own; ``prepare(directory, workers)`` makes whatever is slow to make once.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample:
+        """The same index gives the same sample, on any machine and in any worker."""
+        ...
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds people and their 2D keypoints in a whole image."""
+
+    def detect(self, image: UInt8[np.ndarray, "h w 3"]) -> list[Person]:
+        """People in an RGB image, the most certain first; an empty list where there is nobody."""
+        ...
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """Compares predictions with the truth, per sample.
+
+    ``takes`` names what the ``n`` points are: "joints" or "vertices" (metres, centred on the pelvis by the
+    caller), or "keypoints" (the 14 LSP joints in pixels, head segment last).
+    """
+
+    unit: str  # "mm", "%"
+    lower_is_better: bool
+    takes: str
+
+    def __call__(
+        self, predicted: Float[Tensor, "b n d"], truth: Float[Tensor, "b n d"], visible: Float[Tensor, "b n"]
+    ) -> Float[Tensor, "b"]:
+        """One value a sample over its visible joints (metres or pixels in, ``unit`` out); NaN where none is."""
+        ...

@@ -1,0 +1,1 @@
+"""Rotations, cameras and alignment shared by all packages."""

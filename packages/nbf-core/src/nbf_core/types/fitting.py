@@ -1,0 +1,46 @@
+"""What a fitter sees and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from nbf_core.types.body import BodyParams
+from nbf_core.types.camera import Camera
+from nbf_core.types.tree import TensorRecord
+
+
+@dataclass(frozen=True)
+class Observation(TensorRecord):
+    """What the image says about ``b`` people, all in pixels of the feature map.
+
+    ``features`` are unit vectors per pixel. ``keypoints`` hold x, y, confidence, in the order of
+    ``keypoint_set``; None where no detector ran. ``camera`` has the size of the feature map.
+    """
+
+    features: Float[Tensor, "b c h w"]
+    camera: Camera
+    keypoints: Float[Tensor, "b n 3"] | None = None
+    keypoint_set: str = "openpose-25"
+
+
+@dataclass(frozen=True)
+class FitResult(TensorRecord):
+    """Fitted people.
+
+    ``loss`` is the objective at ``params``; ``start_loss`` at the start given. ``kept`` tells for whom the
+    fit replaced the start. ``occlusion`` is true where clutter explains a body pixel better than the body.
+    ``silhouette`` is the fitted body's. ``trace`` holds each loss term at each step, [steps, b].
+    """
+
+    params: BodyParams
+    start: BodyParams
+    loss: Float[Tensor, "b"]
+    start_loss: Float[Tensor, "b"]
+    kept: Bool[Tensor, "b"]
+    silhouette: Float[Tensor, "b h w"]
+    occlusion: Bool[Tensor, "b h w"]
+    trace: Mapping[str, Float[Tensor, "steps b"]] = field(default_factory=dict)

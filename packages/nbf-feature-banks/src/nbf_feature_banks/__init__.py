@@ -1,0 +1,1 @@
+"""Feature banks: the learned features of kernels and background."""

@@ -1,0 +1,1 @@
+"""Fitters and priors. Public: ``staged``, ``likelihood``, ``terms``, ``priors``, ``starts``."""

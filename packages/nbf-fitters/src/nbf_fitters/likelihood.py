@@ -1,0 +1,142 @@
+"""How well a rendered body explains the feature map: the published forms and a mixture of kernels.
+
+The image's features ``f`` and the bank's ``F`` do not change during a fit, and a rendered feature is a
+weighted sum of the bank's. So all similarities are one matrix product per image, made once; an iteration
+looks them up for the pairs of pixel and kernel that the renderer found, and touches no feature channel.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from nbf_core.errors import ShapeError
+from nbf_core.types import Fragments
+from nbf_fitters.config import LikelihoodConfig
+
+SOFT_TEMPERATURE = 0.1
+"""Of the soft maximum between body and clutter in the published form for unknown occlusion."""
+
+
+class FeatureLikelihood:
+    """The negative log likelihood (or its published stand-ins) of ``b`` feature maps, as a cost per person.
+
+    ``features`` are the maps [b, c, h, w], ``bank`` the kernels' features [k, o, c], ``clutter`` those of the
+    background [m, c]; all are normalised here. Memory: ``h w k o`` numbers a person.
+    Raises ShapeError where the channels differ.
+    """
+
+    def __init__(
+        self,
+        config: LikelihoodConfig,
+        features: Float[Tensor, "b c h w"],
+        bank: Float[Tensor, "k o c"],
+        clutter: Float[Tensor, "m c"],
+    ):
+        people, channels, height, width = features.shape
+        if bank.shape[-1] != channels or clutter.shape[-1] != channels:
+            raise ShapeError(
+                f"channels differ: features {channels}, bank {bank.shape[-1]}, clutter {clutter.shape[-1]}"
+            )
+        self.config = config
+        self.people, self.pixels = people, height * width
+        self.orientations = bank.shape[1]
+        flat = F.normalize(features, dim=1).flatten(2).mT.reshape(-1, channels)
+        bank = F.normalize(bank.to(flat), dim=-1)
+        self.similarity = (flat @ bank.flatten(0, 1).mT).unflatten(-1, bank.shape[:2])
+        self.clutter = (flat @ F.normalize(clutter.to(flat), dim=-1).mT).amax(-1)
+        self.gram = None
+        if config.form != "mixture":
+            self.gram = torch.einsum("koc,loc->klo", bank, bank)
+
+    def __call__(
+        self,
+        fragments: Fragments,
+        silhouette: Float[Tensor, "b h w"],
+        orientation: Float[Tensor, "b k o"],
+    ) -> Float[Tensor, "b"]:
+        """The cost of each person, from what the renderer made of the kernels and their orientation."""
+        if self.config.form == "mixture":
+            return self._mixture(fragments, silhouette, orientation)
+        return self._published(fragments, silhouette, orientation)
+
+    def scores(
+        self, fragments: Fragments, orientation: Float[Tensor, "b k o"]
+    ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
+        """Body and clutter score (cosines) of each pixel in ``fragments``, as the form in use has it."""
+        clutter = self.clutter[fragments.pixel]
+        if self.config.form != "mixture":
+            return self._object_score(fragments, orientation), clutter
+        share = fragments.weight / fragments.weight.sum(-1, keepdim=True).clamp_min(1e-12)
+        shift, inner = self._excess(fragments, share, clutter, orientation)
+        return clutter + self.config.temperature * (shift + inner.clamp_min(1e-30).log()), clutter
+
+    def _gather(
+        self, fragments: Fragments, orientation: Float[Tensor, "b k o"]
+    ) -> tuple[Float[Tensor, "n m o"], Float[Tensor, "n m o"]]:
+        """Similarities and orientation weights of the pairs of pixel and kernel, empty slots included."""
+        kernel = fragments.kernel.clamp_min(0)
+        return (
+            self.similarity[fragments.pixel[:, None], kernel],
+            orientation[fragments.person[:, None], kernel],
+        )
+
+    def _mean(self, fragments: Fragments, change: Float[Tensor, "n"]) -> Float[Tensor, "b"]:
+        """Mean over all pixels of a person's map of a quantity that is zero off the fragments."""
+        total = change.new_zeros(self.people).index_add(0, fragments.person, change)
+        return total / self.pixels
+
+    def _excess(
+        self,
+        fragments: Fragments,
+        weight: Float[Tensor, "n m"],
+        clutter: Float[Tensor, "n"],
+        orientation: Float[Tensor, "b k o"],
+    ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
+        """``log sum_ko w_k o_ko exp((<F_ko, f> - c) / T)`` as a shift and the logarithm's argument."""
+        similarity, orient = self._gather(fragments, orientation)
+        exponent = (similarity - clutter[:, None, None]) / self.config.temperature
+        exponent = exponent.masked_fill((fragments.kernel < 0)[..., None], float("-inf"))
+        shift = exponent.amax((1, 2)).clamp_min(0)
+        inner = torch.einsum("nm,nmo->n", weight, orient * torch.exp(exponent - shift[:, None, None]))
+        return shift, inner
+
+    def _mixture(self, fragments, silhouette, orientation) -> Float[Tensor, "b"]:
+        """``-mean[c + T log(sum_ko w_k o_ko exp((<F_ko, f> - c) / T) + 1 - silhouette + eps)]``."""
+        temperature, eps = self.config.temperature, silhouette.new_tensor(self.config.eps)
+        shift, inner = self._excess(fragments, fragments.weight, self.clutter[fragments.pixel], orientation)
+        rest = 1 - silhouette.reshape(-1)[fragments.pixel] + eps
+        log_sum = shift + torch.log(inner + rest * torch.exp(-shift))
+        empty = torch.log1p(eps)
+        constant = self.clutter.view(self.people, -1).mean(-1) + temperature * empty
+        return -(constant + temperature * self._mean(fragments, log_sum - empty))
+
+    def _object_score(self, fragments: Fragments, orientation: Float[Tensor, "b k o"]) -> Float[Tensor, "n"]:
+        """``sum_o softmax_o(W_o) <R_o, f> / |R_o|``, with ``R`` and ``W`` rendered features and weights."""
+        similarity, orient = self._gather(fragments, orientation)
+        weight, kernel = fragments.weight, fragments.kernel.clamp_min(0)
+        rendered = torch.einsum("nm,nmo->no", weight, similarity)
+        gram = self.gram[kernel[:, :, None], kernel[:, None, :]]
+        length = torch.einsum("nl,nlmo,nm->no", weight, gram, weight)
+        share = torch.softmax(torch.einsum("nm,nmo->no", weight, orient), dim=-1)
+        return (share * rendered * torch.rsqrt(length.clamp_min(1e-24))).sum(-1)
+
+    def _published(self, fragments, silhouette, orientation) -> Float[Tensor, "b"]:
+        body = self._object_score(fragments, orientation)
+        clutter = self.clutter[fragments.pixel]
+        nothing = torch.zeros_like(self.clutter)
+        if self.config.form == "simple":
+            mask = silhouette.reshape(-1)[fragments.pixel]
+            value, empty = body * mask + clutter * (1 - mask), self.clutter
+        else:
+            value, empty = soft_maximum(body, clutter), soft_maximum(nothing, self.clutter)
+        mean = empty.view(self.people, -1).mean(-1)
+        return 1 - mean - self._mean(fragments, value - empty[fragments.pixel])
+
+
+def soft_maximum(body: Float[Tensor, "n"], clutter: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """The published soft maximum of two cosines, each mapped to [0, 1] before."""
+    scores = torch.stack([(0.5 * body + 0.5).clamp(1e-8, 1), 0.5 * clutter + 0.5])
+    return (torch.softmax(scores / SOFT_TEMPERATURE, dim=0) * scores).sum(0)

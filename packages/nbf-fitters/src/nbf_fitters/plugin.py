@@ -1,0 +1,37 @@
+"""What this package offers to the plugin manager. Imports no torch."""
+
+from nbf_core.plugins import ComponentEntry, hookimpl
+
+NBF_CONTRACT = 1
+
+
+@hookimpl
+def nbf_fitters():
+    yield ComponentEntry(
+        name="staged",
+        target="nbf_fitters.staged:StagedFitter",
+        config="nbf_fitters.config:StagedConfig",
+        summary="Adam in stages on features, keypoints and priors, from several starts (3DNBF)",
+    )
+
+
+@hookimpl
+def nbf_priors():
+    yield ComponentEntry(
+        name="gaussian-pose",
+        target="nbf_fitters.priors:GaussianPosePrior",
+        config="nbf_fitters.config:GaussianPoseConfig",
+        summary="Mahalanobis distance of the body pose to a Gaussian of real poses",
+    )
+    yield ComponentEntry(
+        name="joint-angle",
+        target="nbf_fitters.priors:JointAnglePrior",
+        config="nbf_fitters.config:JointAngleConfig",
+        summary="elbows and knees that bend backwards cost exponentially",
+    )
+    yield ComponentEntry(
+        name="shape",
+        target="nbf_fitters.priors:ShapePrior",
+        config="nbf_fitters.config:ShapeConfig",
+        summary="squared norm of the shape beyond a free range",
+    )

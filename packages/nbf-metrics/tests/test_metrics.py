@@ -1,0 +1,186 @@
+"""What every metric promises."""
+
+from __future__ import annotations
+
+import pytest
+import roma
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nbf_core.contracts import Metric
+from nbf_core.errors import ShapeError
+from nbf_core.plugins import PluginManager
+from nbf_metrics import Auc3d, Mpjpe, PaMpjpe, Pck3d, Pckh, Pve, plugin
+from nbf_metrics.config import PckhConfig
+
+ALL = [Mpjpe, PaMpjpe, Pve, Pck3d, Auc3d, Pckh]
+SEEDS = st.integers(0, 10_000)
+
+
+def bodies(seed: int, b: int = 3, n: int = 24, d: int = 3):
+    generator = torch.Generator().manual_seed(seed)
+    truth = torch.randn(b, n, d, generator=generator, dtype=torch.float64)
+    predicted = truth + 0.1 * torch.randn(b, n, d, generator=generator, dtype=torch.float64)
+    visible = (torch.rand(b, n, generator=generator) > 0.4).double()
+    visible[:, :4] = 1
+    return predicted, truth, visible, generator
+
+
+def dimensions(metric) -> int:
+    return 2 if metric.takes == "keypoints" else 3
+
+
+def test_every_name_of_the_plugin_can_be_built_and_keeps_the_contract():
+    manager = PluginManager()
+    manager.register(plugin, "nbf-metrics")
+    assert not manager.failures
+    entries = manager.entries("metrics")
+    assert set(entries) == {"mpjpe", "pa-mpjpe", "pve", "3dpck", "3dpck-auc", "pckh"}
+    for entry in entries.values():
+        assert isinstance(entry.load()(entry.load_config()()), Metric)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_perfect_prediction_is_best_and_nothing_visible_is_nan(kind):
+    metric = kind()
+    _, truth, visible, _ = bodies(0, d=dimensions(metric))
+    best = {"mm": 0.0, "%": 100.0}[metric.unit] if kind is not Auc3d else 100 * 30 / 31
+    assert torch.allclose(metric(truth, truth, visible), torch.full((3,), best).double(), atol=1e-6)
+    visible[1] = 0
+    assert metric(truth, truth, visible).isnan().tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_hidden_points_and_other_samples_do_not_matter(kind):
+    metric = kind()
+    predicted, truth, visible, _ = bodies(1, d=dimensions(metric))
+    former = metric(predicted, truth, visible)
+    moved = torch.where(visible[..., None] > 0, predicted, predicted + 5)
+    assert torch.allclose(metric(moved, truth, visible), former)
+    assert torch.allclose(metric(predicted[1:2], truth[1:2], visible[1:2]), former[1:2])
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_a_prediction_that_is_no_number_stays_visible_and_spoils_nobody_else(kind):
+    metric = kind()
+    predicted, truth, visible, _ = bodies(2, d=dimensions(metric))
+    former = metric(predicted, truth, visible)
+    predicted[1, 0] = torch.nan
+    spoilt = metric(predicted, truth, visible)
+    assert spoilt.isnan().tolist() == [False, True, False]
+    assert torch.allclose(spoilt[[0, 2]], former[[0, 2]])
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_wrong_shapes_are_named(kind):
+    metric = kind()
+    predicted, truth, visible, _ = bodies(3, d=dimensions(metric))
+    with pytest.raises(ShapeError, match="predicted"):
+        metric(predicted[0], truth, visible)
+    with pytest.raises(ShapeError, match="truth"):
+        metric(predicted, truth[:1], visible)
+    with pytest.raises(ShapeError, match="visible"):
+        metric(predicted, truth, visible[:, :3])
+
+
+def test_inputs_are_not_overwritten():
+    predicted, truth, visible, _ = bodies(4)
+    copies = [value.clone() for value in (predicted, truth, visible)]
+    PaMpjpe()(predicted, truth, visible)
+    assert all(torch.equal(*pair) for pair in zip(copies, (predicted, truth, visible), strict=True))
+
+
+@settings(max_examples=30, deadline=None)
+@given(SEEDS)
+def test_pa_mpjpe_is_the_same_after_any_similarity_of_the_prediction(seed):
+    predicted, truth, visible, generator = bodies(seed)
+    rotation = roma.random_rotmat(3, dtype=torch.float64, generator=generator)
+    scale = 0.2 + 3 * torch.rand(3, 1, 1, generator=generator, dtype=torch.float64)
+    shift = torch.randn(3, 1, 3, generator=generator, dtype=torch.float64)
+    moved = scale * predicted @ rotation.mT + shift
+    assert torch.allclose(PaMpjpe()(moved, truth, visible), PaMpjpe()(predicted, truth, visible), atol=1e-4)
+
+
+@settings(max_examples=30, deadline=None)
+@given(SEEDS)
+def test_alignment_leaves_no_larger_squared_error_than_none(seed):
+    from nbf_metrics import align_visible
+
+    predicted, truth, visible, _ = bodies(seed)
+
+    def cost(points):
+        return (visible * (points - truth).square().sum(-1)).sum(-1)
+
+    assert (cost(align_visible(predicted, truth, visible)) <= cost(predicted) + 1e-9).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(SEEDS)
+def test_mpjpe_is_a_distance_that_a_common_rotation_keeps(seed):
+    predicted, truth, visible, generator = bodies(seed)
+    rotation = roma.random_rotmat(3, dtype=torch.float64, generator=generator)
+    metric = Mpjpe()
+    former = metric(predicted, truth, visible)
+    assert torch.allclose(metric(truth, predicted, visible), former)
+    assert torch.allclose(metric(predicted @ rotation.mT, truth @ rotation.mT, visible), former)
+    assert torch.allclose(metric(2 * predicted, 2 * truth, visible), 2 * former)
+
+
+def test_a_mirrored_body_is_not_excused():
+    _, truth, _, _ = bodies(5)
+    mirrored = truth * torch.tensor([-1.0, 1, 1]).double()
+    assert (PaMpjpe()(mirrored, truth, torch.ones(3, 24)) > 100).all()
+
+
+def test_two_visible_joints_are_too_few_to_align():
+    predicted, truth, visible, _ = bodies(6)
+    visible[0] = 0
+    visible[0, :2] = 1
+    assert PaMpjpe()(predicted, truth, visible).isnan().tolist() == [True, False, False]
+
+
+def test_a_body_shrunk_to_a_point_aligns_to_the_centroid():
+    _, truth, _, _ = bodies(7)
+    values = PaMpjpe()(torch.zeros_like(truth) + 0.3, truth, torch.ones(3, 24))
+    expected = 1000 * (truth - truth.mean(1, keepdim=True)).norm(dim=-1).mean(-1)
+    assert torch.allclose(values, expected)
+
+
+def test_known_values():
+    truth = torch.zeros(1, 4, 3)
+    truth[0, 3, 1] = 1
+    predicted = truth.clone()
+    predicted[0, :, 0] = torch.tensor([0.0, 0.1, 0.149, 0.2])
+    visible = torch.ones(1, 4)
+    assert Mpjpe()(predicted, truth, visible).item() == pytest.approx(112.25, abs=1e-3)
+    assert Pck3d()(predicted, truth, visible).item() == 75
+    # Nearer than t for all of the 31 thresholds 0, 5, ..., 150 above the distance: 30, 10 (105 ...), 1, none.
+    assert Auc3d()(predicted, truth, visible).item() == pytest.approx(100 * (30 + 10 + 1 + 0) / 31 / 4)
+
+
+def test_pckh_counts_the_samples_own_points_within_half_its_head():
+    truth = torch.zeros(2, 14, 2)
+    truth[0, 13, 1], truth[1, 13, 1] = 10, 100
+    predicted = truth.clone()
+    predicted[:, :7, 0] += 6
+    visible = torch.ones(2, 14)
+    visible[0, 7:12] = 0
+    assert Pckh()(predicted, truth, visible).tolist() == pytest.approx([100 * 2 / 9, 100])
+
+
+def test_pckh_needs_a_head():
+    truth = torch.zeros(1, 14, 2)
+    assert Pckh()(truth, truth, torch.ones(1, 14)).isnan().all()
+    with pytest.raises(ShapeError, match="head"):
+        Pckh(PckhConfig(head=(12, 30)))(truth, truth, torch.ones(1, 14))
+
+
+def test_listing_the_metrics_imports_no_torch():
+    import subprocess
+    import sys
+
+    lines = ("import sys", "import nbf_metrics.config", "from nbf_metrics.plugin import nbf_metrics")
+    code = "; ".join((*lines, "list(nbf_metrics())", "print('torch' in sys.modules)"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"

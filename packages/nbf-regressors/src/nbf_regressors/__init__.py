@@ -1,0 +1,1 @@
+"""Regressors: an image to a first estimate and a feature map."""

@@ -1,0 +1,41 @@
+"""What a renderer refuses, with one clear line each."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from nbf_core.errors import ShapeError
+from nbf_core.types import Camera, Kernels
+
+
+def check_kernels(kernels: Kernels) -> None:
+    """Raise ShapeError unless means are ``[b, k, 3]`` and the precision fits them."""
+    means, precision = kernels.means, kernels.precision
+    if means.dim() != 3 or means.shape[2] != 3:
+        raise ShapeError(f"kernels.means: expected shape [b, k, 3], got {list(means.shape)}")
+    batch, count, _ = means.shape
+    if tuple(precision.shape) not in ((batch, count), (batch, count, 3, 3)):
+        raise ShapeError(
+            f"kernels.precision: expected shape [{batch}, {count}] or [{batch}, {count}, 3, 3], "
+            f"got {list(precision.shape)}"
+        )
+
+
+def check_camera(kernels: Kernels, camera: Camera) -> None:
+    """Raise ShapeError unless there is one camera a batch element and its size is positive."""
+    batch = len(kernels.means)
+    for name in ("focal", "center"):
+        shape = tuple(getattr(camera, name).shape)
+        if shape != (batch, 2):
+            raise ShapeError(f"camera.{name}: expected shape [{batch}, 2], got {list(shape)}")
+    if min(camera.size) < 1:
+        raise ShapeError(f"camera.size: expected a positive height and width, got {camera.size}")
+
+
+def check_attributes(kernels: Kernels, attributes: Tensor) -> None:
+    """Raise ShapeError unless there is one row of attributes a kernel."""
+    batch, count, _ = kernels.means.shape
+    if tuple(attributes.shape[:-1]) not in ((batch, count), (count,)):
+        raise ShapeError(
+            f"attributes: expected shape [{batch}, {count}, c] or [{count}, c], got {list(attributes.shape)}"
+        )

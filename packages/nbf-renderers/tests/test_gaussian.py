@@ -1,0 +1,274 @@
+"""What the sparse renderer does: the dense formulas, in any dtype, whatever the order and the company."""
+
+import pytest
+import torch
+
+from nbf_core.errors import ShapeError
+from nbf_core.types import Camera, Kernels
+from nbf_renderers import (
+    GaussianConfig,
+    GaussianRenderer,
+    clear_pixels,
+    nearest_mask,
+    render_dense,
+    render_rays,
+)
+from nbf_renderers._volume import peak
+from nbf_testing.renderers import RendererConformance
+from nbf_testing.scenes import kernel_scene
+
+
+class TestConformance(RendererConformance):
+    def make_renderer(self):
+        return GaussianRenderer(GaussianConfig())
+
+
+def full_precision(precision):
+    """Isotropic precision as matrices."""
+    if precision.dim() == 4:
+        return precision
+    return precision[..., None, None] * torch.eye(3, dtype=precision.dtype)
+
+
+def dense(kernels, camera, attributes, config):
+    precision = full_precision(kernels.precision)
+    return render_dense(
+        kernels.means,
+        precision,
+        camera.rays(),
+        attributes,
+        config.max_kernels,
+        config.threshold,
+        config.absorptivity,
+    )
+
+
+@pytest.mark.parametrize("anisotropic", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_sparse_equals_dense(anisotropic, seed):
+    kernels, camera, attributes = kernel_scene(anisotropic=anisotropic, seed=seed)
+    config = GaussianConfig(
+        max_kernels=1 + 3 * seed, threshold=(0.0, 1e-4, 0.01, 0.2)[seed], absorptivity=0.5 + seed
+    )
+    inputs = [kernels.means, kernels.precision, camera.focal, camera.center, attributes]
+    gradients = []
+    for draw in (GaussianRenderer(config).render, dense):
+        means, precision, focal, center, table = (v.clone().requires_grad_() for v in inputs)
+        arguments = (Kernels(means, precision), Camera(focal, center, camera.size), table)
+        if draw is dense:
+            image, silhouette = dense(*arguments, config)
+        else:
+            output = draw(*arguments)
+            image, silhouette = output.attributes, output.silhouette
+        loss = image.square().sum() + (silhouette * image[..., 0].detach()).sum()
+        found = torch.autograd.grad(loss, [means, precision, focal, center, table])
+        gradients.append((image, silhouette, *found))
+    names = ("image", "silhouette", "means", "precision", "focal", "center", "attributes")
+    for name, sparse, reference in zip(names, *gradients, strict=True):
+        if name == "precision" and anisotropic:
+            sparse, reference = sparse + sparse.mT, reference + reference.mT
+        torch.testing.assert_close(sparse, reference, rtol=1e-8, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("anisotropic", [False, True])
+@pytest.mark.parametrize("near", [0.0, 0.15, 0.5])
+def test_boxes_miss_no_pixel_near_the_camera(anisotropic, near):
+    # Wide kernels about the camera itself: beside it, across its plane, behind it.
+    kernels, camera, attributes = kernel_scene(anisotropic=anisotropic, seed=7, count=40)
+    means = (kernels.means - torch.tensor([0.0, 0.0, 3.0])) * 0.6 + torch.tensor([0.0, 0.0, near])
+    kernels = Kernels(means, kernels.precision)
+    config = GaussianConfig(max_kernels=40)
+    output = GaussianRenderer(config).render(kernels, camera, attributes)
+    image, silhouette = dense(kernels, camera, attributes, config)
+    torch.testing.assert_close(output.silhouette, silhouette)
+    torch.testing.assert_close(output.attributes, image)
+
+
+def test_camera_and_ray_paths_agree():
+    kernels, camera, attributes = kernel_scene(anisotropic=True, seed=3)
+    config = GaussianConfig()
+    first = GaussianRenderer(config).render(kernels, camera, attributes)
+    second = render_rays(kernels, camera.rays(), attributes, config)
+    torch.testing.assert_close(first.attributes, second.attributes)
+    assert torch.equal(first.fragments.kernel, second.fragments.kernel)
+    torch.testing.assert_close(first.fragments.depth, second.fragments.depth)
+
+
+def test_large_candidate_sets_are_tested_in_chunks(monkeypatch):
+    kernels, camera, attributes = kernel_scene(seed=5)
+    whole = GaussianRenderer().render(kernels, camera, attributes)
+    monkeypatch.setattr("nbf_renderers._candidates._CHUNK", 100)
+    pieces = GaussianRenderer().render(kernels, camera, attributes)
+    assert torch.equal(whole.attributes, pieces.attributes)
+    assert torch.equal(whole.fragments.kernel, pieces.fragments.kernel)
+    rays = render_rays(kernels, camera.rays(), attributes)
+    torch.testing.assert_close(whole.attributes, rays.attributes)
+
+
+@pytest.mark.parametrize("channels", [0, 3, 40])
+def test_any_number_of_channels_with_gradients(channels):
+    kernels, camera, _ = kernel_scene()
+    attributes = torch.randn(kernels.means.shape[1], channels, dtype=torch.float64, requires_grad=True)
+    output = GaussianRenderer().render(kernels, camera, attributes)
+    assert output.attributes.shape == (2, 14, 20, channels)
+    shared = dense(kernels, camera, attributes.expand(2, -1, -1), GaussianConfig())[0]
+    torch.testing.assert_close(output.attributes, shared)
+    pull = torch.randn_like(shared)
+    if channels:
+        found = torch.autograd.grad((output.attributes * pull).sum(), attributes)[0]
+        expected = torch.autograd.grad((shared * pull).sum(), attributes)[0]
+        torch.testing.assert_close(found, expected)
+
+
+def test_truncation_is_counted():
+    kernels, camera, attributes = kernel_scene(count=60)
+    renderer = GaussianRenderer(GaussianConfig(max_kernels=60))
+    everything = renderer.render(kernels, camera, attributes).fragments
+    few = renderer.render(kernels, camera, attributes, max_kernels=3)
+    occupied = (everything.kernel >= 0).sum(1)
+    assert torch.equal(few.fragments.pixel, everything.pixel)
+    assert torch.equal(few.fragments.truncated, (occupied - 3).clamp(min=0))
+    assert torch.equal(few.fragments.kernel, everything.kernel[:, :3])
+    assert everything.kernel.shape[1] == occupied.max()
+    assert not everything.truncated.any()
+
+
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_turning_the_scene_about_the_optical_axis_turns_the_picture(turns):
+    kernels, camera, attributes = kernel_scene(size=(20, 20), anisotropic=True)
+    camera = Camera.from_field((20, 20), 30.0, 2, dtype=torch.float64)
+    # x right, y down: this is a quarter turn clockwise, and so is rot90 with k = -1 of rows and columns.
+    quarter = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    turn = torch.linalg.matrix_power(quarter, turns)
+    turned = Kernels(kernels.means @ turn.T, turn @ kernels.precision @ turn.T)
+    renderer = GaussianRenderer()
+    before = renderer.render(kernels, camera, attributes).attributes
+    after = renderer.render(turned, camera, attributes).attributes
+    torch.testing.assert_close(after, torch.rot90(before, -turns, dims=(1, 2)))
+
+
+def test_scaling_the_world_changes_nothing():
+    kernels, camera, attributes = kernel_scene()
+    small = Kernels(kernels.means / 7, kernels.precision * 49)
+    first, second = (GaussianRenderer().render(k, camera, attributes).attributes for k in (kernels, small))
+    torch.testing.assert_close(first, second)
+
+
+def test_isotropic_is_a_special_case_of_anisotropic():
+    kernels, camera, attributes = kernel_scene()
+    matrices = Kernels(kernels.means, full_precision(kernels.precision))
+    first, second = (GaussianRenderer().render(k, camera, attributes) for k in (kernels, matrices))
+    torch.testing.assert_close(first.attributes, second.attributes)
+    assert torch.equal(first.fragments.kernel, second.fragments.kernel)
+
+
+def test_a_lone_kernel_weighs_one_in_its_centre():
+    camera = Camera.from_field((9, 9), 20.0, 1, dtype=torch.float64)
+    kernels = Kernels(torch.tensor([[[0.0, 0.0, 5.0]]]).double(), torch.tensor([[8.0]]).double())
+    silhouette = GaussianRenderer().render(kernels, camera, torch.ones(1, 1)).silhouette
+    assert silhouette[0, 4, 4].item() == pytest.approx(1.0)
+    assert silhouette.argmax().item() == 4 * 9 + 4
+
+
+def body_at(depth, dtype):
+    """858 kernels on an ellipsoid of a person's size; about 900 of 80 x 80 pixels at 40 m."""
+    draw = torch.Generator().manual_seed(0)
+    points = torch.randn(1, 858, 3, generator=draw, dtype=torch.float64)
+    points = points / points.norm(dim=-1, keepdim=True) * torch.tensor([0.25, 0.8, 0.15])
+    means = points + torch.tensor([0.1, -0.2, depth])
+    camera = Camera.from_field((80, 80), 1250.0 * depth / 40, 1, dtype=dtype)
+    return Kernels(means, torch.full((1, 858), 4000.0, dtype=torch.float64)).to(dtype=dtype), camera
+
+
+@pytest.mark.parametrize("depth", [4.0, 40.0, 160.0])
+def test_float32_is_accurate_at_a_distance(depth):
+    outputs = [
+        GaussianRenderer().render(*body_at(depth, dtype), torch.ones(858, 1))
+        for dtype in (torch.float32, torch.float64)
+    ]
+    error = (outputs[0].silhouette.double() - outputs[1].silhouette).abs()
+    # a float32 depth of 160 m is rounded by 8 micrometres, where kernels are 16 mm wide
+    assert error.max() < 0.01 * max(1, depth / 40)
+    assert error.mean() < 1e-4
+
+
+def test_float32_activation_at_forty_metres():
+    kernels, camera = body_at(40.0, torch.float64)
+    worst = {}
+    for dtype in (torch.float32, torch.float64):
+        output = GaussianRenderer(GaussianConfig(threshold=0.0)).render(
+            kernels.to(dtype=dtype), camera.to(dtype), torch.ones(858, 1)
+        )
+        worst[dtype] = output.fragments
+    # The same pairs in both: activation from the exact inputs rounded to float32, against float64.
+    pixel, kernel = worst[torch.float64].pixel, worst[torch.float64].kernel[:, 0]
+    ray = camera.rays()[0].reshape(-1, 3)[pixel].T
+    mean = kernels.means[0, kernel].T
+    precision = kernels.precision[0, kernel]
+    exact = peak(mean, precision, ray, mean[2])[1]
+    rough = peak(*(v.float() for v in (mean, precision, ray / ray[2])), mean[2].float())[1]
+    assert (rough.double() - exact).abs().max() < 2e-3  # the textbook formula is off by more than 1 here
+
+
+def test_gradients_match_finite_differences():
+    kernels, camera, attributes = kernel_scene(batch=1, count=6, size=(5, 6), anisotropic=True, channels=2)
+    renderer = GaussianRenderer(GaussianConfig(threshold=0.0, max_kernels=6))
+
+    def draw(means, precision, focal, center, table):
+        precision = (precision + precision.mT) / 2
+        output = renderer.render(Kernels(means, precision), Camera(focal, center, camera.size), table)
+        return output.attributes, output.silhouette
+
+    inputs = (kernels.means, kernels.precision, camera.focal / 5, camera.center / 4, attributes)
+    assert torch.autograd.gradcheck(draw, [v.clone().requires_grad_() for v in inputs], atol=1e-6)
+
+
+def test_ray_gradients_match_finite_differences():
+    kernels, camera, attributes = kernel_scene(batch=1, count=5, size=(4, 5), channels=2)
+    rays = camera.rays().clone().requires_grad_()
+    config = GaussianConfig(threshold=0.0)
+    assert torch.autograd.gradcheck(
+        lambda r: render_rays(kernels, r, attributes, config).attributes, [rays], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("broken", ["nan", "inf", "zero"])
+def test_a_kernel_that_is_no_kernel_draws_nothing(broken):
+    kernels, camera, attributes = kernel_scene()
+    means = kernels.means.clone()
+    means[0, 0] = {"nan": torch.nan, "inf": torch.inf, "zero": 0.0}[broken]
+    without = Kernels(kernels.means[:1, 1:], kernels.precision[:1, 1:])
+    output = GaussianRenderer().render(Kernels(means, kernels.precision), camera, attributes)
+    expected = GaussianRenderer().render(without, camera.map(lambda v: v[:1]), attributes[:1, 1:])
+    torch.testing.assert_close(output.attributes[:1], expected.attributes)
+
+
+def test_published_renderer_keeps_kernels_behind_the_camera_and_ours_does_not():
+    kernels, camera, attributes = kernel_scene()
+    behind = Kernels(-kernels.means, kernels.precision)
+    assert GaussianRenderer().render(behind, camera, attributes).silhouette.max() == 0
+    assert render_rays(behind, camera.rays(), attributes).silhouette.max() == 0
+    assert render_rays(behind, camera.rays(), attributes, keep_behind=True).silhouette.max() > 0
+
+
+def test_clearing_pixels_hides_what_was_seen_only_there():
+    kernels, camera, _ = kernel_scene()
+    renderer = GaussianRenderer()
+    fragments = renderer.render(kernels, camera, torch.ones(25, 1)).fragments
+    covered = torch.zeros(2, 14, 20, dtype=torch.bool)
+    covered[:, :, :10] = True
+    left = clear_pixels(fragments, covered)
+    assert torch.equal(nearest_mask(left), nearest_mask(fragments) & ~covered)
+    features = torch.rand(2, 14, 20, 4, dtype=torch.float64)
+    assert (renderer.sample(left, features, 25)[1] <= renderer.sample(fragments, features, 25)[1]).all()
+    everything = clear_pixels(fragments, torch.ones_like(covered))
+    mean, visible = renderer.sample(everything, features, 25)
+    assert not visible.any() and not mean.any()
+    with pytest.raises(ShapeError, match="covered"):
+        clear_pixels(fragments, covered[:, 1:])
+
+
+def test_rays_of_the_wrong_shape_are_refused():
+    kernels, camera, attributes = kernel_scene()
+    with pytest.raises(ShapeError, match="rays"):
+        render_rays(kernels, camera.rays()[:1], attributes[0])

@@ -1,0 +1,73 @@
+"""From a validated pipeline to components: everything is met by name, nothing is imported by package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nbf_core.config import Config, Pipeline
+from nbf_core.contracts import BodyModel, Dataset, Detector, FeatureBank, Fitter, Regressor, Renderer
+from nbf_core.errors import ConfigError
+from nbf_core.plugins import get_plugin_manager
+from nbf_core.weights import Weights, load_into, read_weights
+
+
+def component(pipeline: Pipeline, section: str, **handed: Any) -> Any:
+    """Build the component of a section. Raises ConfigError or PluginError naming section and component."""
+    chosen = pipeline.section(section)
+    target = get_plugin_manager().get(chosen.kind, chosen.use).load()
+    return target(chosen.config, **handed)
+
+
+def build_body(pipeline: Pipeline) -> BodyModel:
+    """The pipeline's body model."""
+    return component(pipeline, "body")
+
+
+def build_renderer(pipeline: Pipeline) -> Renderer:
+    """The pipeline's renderer."""
+    return component(pipeline, "renderer")
+
+
+def build_dataset(pipeline: Pipeline, body: BodyModel, config: Config | None = None) -> Dataset:
+    """The pipeline's data set, with another configuration where one is given."""
+    chosen = pipeline.section("data")
+    target = get_plugin_manager().get(chosen.kind, chosen.use).load()
+    return target(config or chosen.config, body=body)
+
+
+def build_detector(pipeline: Pipeline) -> Detector:
+    """The pipeline's detector."""
+    return component(pipeline, "detector")
+
+
+def build_networks(
+    pipeline: Pipeline, body: BodyModel, weights: Weights | None = None
+) -> tuple[Regressor, FeatureBank]:
+    """The regressor and the bank that was trained with it, without weights unless given."""
+    regressor = component(pipeline, "regressor", spec=body.spec)
+    bank = component(pipeline, "bank", spec=body.spec, channels=regressor.channels)
+    if weights is not None:
+        load_into(regressor, weights, "regressor")
+        load_into(bank, weights, "bank")
+        regressor.eval()
+    return regressor, bank
+
+
+def pipeline_weights(pipeline: Pipeline) -> Weights:
+    """The weights the pipeline names in ``regressor.weights`` (a name or a file)."""
+    name = getattr(pipeline.section("regressor").config, "weights", None)
+    if name is None:
+        raise ConfigError(f"{pipeline.name}: regressor.weights: this key is missing; it names the trained weights")
+    return read_weights(name)
+
+
+def build_fitter(
+    pipeline: Pipeline, body: BodyModel, renderer: Renderer, bank: FeatureBank, trust: float = 1.0
+) -> Fitter:
+    """The pipeline's fitter with the priors it names."""
+    priors = {
+        name.removeprefix("priors."): component(pipeline, name)
+        for name in pipeline.sections
+        if name.startswith("priors.")
+    }
+    return component(pipeline, "fitter", body=body, renderer=renderer, bank=bank, priors=priors, trust=trust)

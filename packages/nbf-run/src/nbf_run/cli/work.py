@@ -1,0 +1,138 @@
+"""The commands that compute: words around the calls of ``nbf_run.tasks``, ``training`` and ``bench``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from nbf_core.config import parse_override
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from nbf_run.cli.main import DONE, FAILED, SOME_FAILED
+
+_MILLIMETRES = ("MPJPE mm", "PA-MPJPE mm")
+
+
+def demo_command(source: str, out: Path, settings: Sequence[str] | None, as_json: bool) -> int:
+    """``nbf-run demo``."""
+    overrides = _overrides(settings)
+    from nbf_run.tasks import demo_to
+
+    with _progress() as step:
+        report = demo_to(out, source, overrides, step)
+    return _finish(report, as_json)
+
+
+def fit_command(
+    source: str,
+    images: Sequence[Path],
+    out: Path,
+    settings: Sequence[str] | None,
+    as_json: bool,
+    extra: Sequence[tuple[str, Any]] = (),
+) -> int:
+    """``nbf-run fit``; ``extra`` are further overrides."""
+    overrides = [*_overrides(settings), *extra]
+    from nbf_run.tasks import fit_to
+
+    with _progress() as step:
+        report = fit_to(out, source, images, overrides, step)
+    return _finish(report, as_json)
+
+
+def train_command(
+    source: str, out: Path, resume: Path | None, settings: Sequence[str] | None, as_json: bool
+) -> int:
+    """``nbf-run train``."""
+    overrides = _overrides(settings)
+    from nbf_run.training import train
+
+    model = train(source, out, overrides, resume)
+    print(json.dumps({"model": str(model)}) if as_json else f"model: {model}")
+    return DONE
+
+
+def bench_command(source: str, out: Path, settings: Sequence[str] | None, as_json: bool) -> int:
+    """``nbf-run bench``."""
+    overrides = _overrides(settings)
+    from nbf_run.bench import bench, print_report
+
+    with _progress() as step:
+        report = bench(source, out, overrides, step)
+    if as_json:
+        print(json.dumps(report, indent=2))
+    else:
+        print_report(report)
+        print(f"report: {out / 'report.json'}")
+    return SOME_FAILED if report["failed"] else DONE
+
+
+def _overrides(settings: Sequence[str] | None) -> list[tuple[str, Any]]:
+    return [parse_override(text) for text in settings or ()]
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """A bar on stderr for each thing done; silent where that is no terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        bars: dict[str, Any] = {}
+
+        def step(what: str, done: int, total: int) -> None:
+            if what not in bars:
+                bars[what] = progress.add_task(what, total=total)
+            progress.update(bars[what], completed=done)
+
+        yield step
+
+
+def _finish(report: Mapping[str, Any], as_json: bool) -> int:
+    """Print results and failures; the exit code."""
+    from nbf_run.report.files import plain
+
+    failures = [entry["error"] for entry in report["images"] if entry["status"] == "failed"]
+    for line in failures:
+        print(f"nbf-run: {line}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(plain(report), indent=2))
+    else:
+        if report["summary"]["people"]:
+            Console().print(_table(report))
+        print(f"page: {report['page']}")
+    if not failures:
+        return DONE
+    return SOME_FAILED if report["summary"]["people"] else FAILED
+
+
+def _table(report: Mapping[str, Any]) -> Table:
+    from nbf_run.report.page import number, person_title
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("person", overflow="fold")
+    millimetres = any(person["errors_mm"] for entry in _fitted(report) for person in entry["people"])
+    heads = ["keypoint error %", *(_MILLIMETRES if millimetres else ()), "hidden %", "kept"]
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+
+    def arrow(pair: Mapping[str, float] | None, digits: int) -> str:
+        return "–" if pair is None else f"{number(pair['start'], digits)} → {number(pair['fit'], digits)}"
+
+    for entry in _fitted(report):
+        for position, person in enumerate(entry["people"]):
+            cells = [arrow(person["keypoint_error_percent"], 1)]
+            if millimetres:
+                cells += [arrow(person["errors_mm"].get(name.removesuffix(" mm")), 0) for name in _MILLIMETRES]
+            cells += [f"{100 * person['occluded_share']:.0f}", "yes" if person["kept"] else "no"]
+            table.add_row(person_title(entry, position), *cells)
+    return table
+
+
+def _fitted(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [entry for entry in report["images"] if entry["status"] == "ok"]

@@ -1,0 +1,216 @@
+"""A pipeline with its components built: photos or samples in, fitted bodies out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from nbf_core.config import Pipeline
+from nbf_core.contracts import Dataset, Detector
+from nbf_core.errors import ConfigError, InputError
+from nbf_core.types import BodyParams, Camera, FitResult, Person, Sample
+from nbf_core.types.tree import stack
+from torch import Tensor
+
+from nbf_run import build
+from nbf_run.crop import crop_boxes, photo_camera, square_box
+from nbf_run.estimate import Crops, look, observe, start_params
+from nbf_run.images import find_images, read_image
+from nbf_run.options import FIT_NEEDS, FitOptions, read_pipeline
+from nbf_run.results import FittedImage, FittedPerson, Posed
+from nbf_run.trust import trust
+
+Photo = str | Path | np.ndarray
+OnError = Callable[[str, InputError], None]
+OnPhoto = Callable[[str], None]
+
+
+def load(source: str | Path, overrides: Iterable[tuple[str, Any]] = ()) -> LoadedPipeline:
+    """Read the built-in pipeline or TOML file ``source`` and build what fitting needs.
+
+    ``overrides`` are dotted keys and values: ``[("renderer.use", "gaussian")]``. Raises ConfigError, PluginError
+    or AssetError in one line.
+    """
+    return LoadedPipeline(read_pipeline(source, overrides, needs=(*FIT_NEEDS, "data")))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A picture with its people, ready to be fitted."""
+
+    name: str
+    image: np.ndarray
+    camera: Camera
+    people: Sequence[Person]
+    crops: Crops
+    boxes: Float[np.ndarray, "b 4"]
+    seconds: float
+    synthetic: bool = False
+
+
+class LoadedPipeline:
+    """Fits the people in photos. Holds the built components: ``body``, ``regressor``, ``bank``, ``fitter``."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.options: FitOptions = pipeline.options["fit"]
+        if self.options.device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError(f"{pipeline.name}: fit.device: cuda is asked for, and torch finds no such device")
+        torch.manual_seed(pipeline.seed)
+        self.device = torch.device(self.options.device)
+        self.weights = build.pipeline_weights(pipeline)
+        self.body = build.build_body(pipeline).to(self.device)
+        self.regressor, self.bank = build.build_networks(pipeline, self.body, self.weights)
+        self.regressor.to(self.device)
+        self.bank.to(self.device)
+        measured = trust(self.weights.metadata.get("quality"))
+        self.trust = measured if self.options.trust is None else self.options.trust
+        renderer = build.build_renderer(pipeline)
+        self.fitter = build.build_fitter(pipeline, self.body, renderer, self.bank, self.trust)
+        self.faces = self.body.spec.faces.cpu().numpy()
+
+    @cached_property
+    def detector(self) -> Detector:
+        """The pipeline's detector, built when first asked for."""
+        return build.build_detector(self.pipeline)
+
+    @cached_property
+    def dataset(self) -> Dataset:
+        """The pipeline's data set, built when first asked for."""
+        return build.build_dataset(self.pipeline, build.build_body(self.pipeline))
+
+    def fit(self, photos: Photo | Iterable[Photo], on_error: OnError | None = None) -> list[FittedImage]:
+        """Fit everybody in photos: paths (folders too) or arrays uint8 [h, w, 3].
+
+        Raises InputError for a photo that cannot be read or shows nobody; with ``on_error`` such a photo is
+        handed there with its reason, left out of the result, and the others go on.
+        """
+        return list(self.fit_photos(photos, on_error))
+
+    def fit_photos(
+        self, photos: Photo | Iterable[Photo], on_error: OnError | None = None, on_photo: OnPhoto | None = None
+    ) -> Iterator[FittedImage]:
+        """As :meth:`fit`, one result after the other. ``on_photo`` hears of each photo when it has been looked at."""
+        if isinstance(photos, (str, Path, np.ndarray)):
+            photos = [photos]
+        waiting: list[_Job] = []
+        for number, photo in enumerate(_expand(photos)):
+            name = f"image-{number + 1}" if isinstance(photo, np.ndarray) else str(photo)
+            try:
+                waiting.append(self._detect(name, photo))
+            except InputError as error:
+                if on_error is None:
+                    raise
+                on_error(name, error)
+            if on_photo is not None:
+                on_photo(name)
+            if sum(len(job.people) for job in waiting) >= self.options.batch:
+                yield from self._fit_jobs(waiting)
+                waiting = []
+        yield from self._fit_jobs(waiting)
+
+    def fit_samples(self, samples: Sequence[Sample], names: Sequence[str]) -> list[FittedImage]:
+        """Fit samples of a data set, each one person in a crop of its own, with the keypoints they bring."""
+        jobs = []
+        for sample, name in zip(samples, names, strict=True):
+            if sample.detected is None:
+                raise InputError(f"{name}: the sample has no detected keypoints")
+            image = sample.image.permute(1, 2, 0).contiguous().numpy()
+            whole = np.array([0.0, 0.0, image.shape[1], image.shape[0]])
+            person = Person(_keypoint_box(sample.detected.numpy(), whole), sample.detected.numpy(), 1.0)
+            crops = crop_boxes(image, sample.camera, [person], whole[None], self.regressor.image_size)
+            jobs.append(_Job(name, image, sample.camera, [person], crops, whole[None], 0.0, synthetic=True))
+        return list(self._fit_jobs(jobs))
+
+    def _detect(self, name: str, photo: Photo) -> _Job:
+        began = time.perf_counter()
+        image = photo if isinstance(photo, np.ndarray) else read_image(photo)
+        people = self.detector.detect(image)[: self.options.max_people]
+        if not people:
+            raise InputError(f"{name}: no person found")
+        camera = photo_camera(image.shape[:2], self.options.focal)
+        boxes = np.stack([square_box(person.box, self.options.box_scale) for person in people])
+        crops = crop_boxes(image, camera, people, boxes, self.regressor.image_size)
+        return _Job(name, image, camera, people, crops, boxes, time.perf_counter() - began)
+
+    def _fit_jobs(self, jobs: Sequence[_Job]) -> Iterator[FittedImage]:
+        if not jobs:
+            return
+        began = time.perf_counter()
+        crops = stack([job.crops for job in jobs], torch.cat).to(self.device)
+        output = look(self.regressor, crops)
+        start = start_params(output, crops.camera)
+        result = self.fitter.fit(observe(output, crops), start)
+        cameras = [job.camera for job in jobs for _ in job.people]
+        known = crops.keypoint_set
+        posed_start = self._pose(result.start, cameras, known)
+        posed = self._pose(result.params, cameras, known)
+        share = (time.perf_counter() - began) / len(cameras)
+        first = 0
+        for job in jobs:
+            people = tuple(
+                _person(job, i, first + i, result, posed_start[first + i], posed[first + i])
+                for i in range(len(job.people))
+            )
+            first += len(people)
+            seconds = job.seconds + share * len(people)
+            yield FittedImage(job.name, job.image, job.camera, people, self.faces, seconds, job.synthetic)
+
+    def _pose(self, params: BodyParams, cameras: Sequence[Camera], keypoint_set: str) -> list[Posed]:
+        """Each person of a batch posed, with keypoints in the photo that shows them."""
+        with torch.inference_mode():
+            body = self.body(params)
+            keypoints = self.body.keypoints(body, keypoint_set).cpu()
+        params = params.detach().to("cpu")
+        return [
+            Posed(
+                params=params[i],
+                vertices=_array(body.vertices[i]),
+                joints=_array(body.joints[i]),
+                keypoints=_array(camera.project(keypoints[i])),
+            )
+            for i, camera in enumerate(cameras)
+        ]
+
+
+def _expand(photos: Iterable[Photo]) -> Iterator[Photo]:
+    for photo in photos:
+        if isinstance(photo, np.ndarray):
+            yield photo
+        else:
+            yield from find_images([photo])
+
+
+def _keypoint_box(keypoints: Float[np.ndarray, "n 3"], whole: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4"]:
+    sure = keypoints[keypoints[:, 2] > 0, :2]
+    return np.concatenate([sure.min(0), sure.max(0)]) if len(sure) > 1 else whole
+
+
+def _person(job: _Job, here: int, row: int, result: FitResult, start: Posed, fitted: Posed) -> FittedPerson:
+    person = job.people[here]
+    return FittedPerson(
+        box=np.asarray(person.box, np.float64),
+        square=job.boxes[here],
+        score=float(person.score),
+        keypoints=np.asarray(person.keypoints),
+        keypoint_set=person.keypoint_set,
+        start=start,
+        fitted=fitted,
+        start_loss=float(result.start_loss[row]),
+        loss=float(result.loss[row]),
+        kept=bool(result.kept[row]),
+        silhouette=_array(result.silhouette[row]),
+        occlusion=_array(result.occlusion[row]),
+        trace={name: _array(steps[:, row]) for name, steps in result.trace.items()},
+    )
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().cpu().numpy()

@@ -1,0 +1,1 @@
+"""Words and pictures about results: figures, files, one page."""

@@ -1,0 +1,81 @@
+"""What fitting a photo gives: records of plain arrays, on the CPU, in the photo's camera."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+from nbf_core.types import BodyParams, Camera
+
+SURE = 0.2
+"""Keypoints of less confidence are left out of numbers and pictures."""
+
+
+@dataclass(frozen=True)
+class Posed:
+    """One posed body in camera coordinates (metres), and its keypoints in pixels of the photo."""
+
+    params: BodyParams
+    vertices: Float[np.ndarray, "V 3"]
+    joints: Float[np.ndarray, "J 3"]
+    keypoints: Float[np.ndarray, "n 2"]
+
+
+@dataclass(frozen=True)
+class FittedPerson:
+    """One person of a photo.
+
+    ``box`` is the detector's, ``square`` the crop that was looked at (x0, y0, x1, y1; it may leave the photo).
+    ``keypoints`` are the detector's (x, y, confidence) in pixels of the photo. ``start`` is the regressor's
+    estimate, ``fitted`` the result (the start again where ``kept`` is false). ``silhouette`` and ``occlusion``
+    are maps over ``square``. ``errors`` holds name: (start, fitted) where the truth is known, in ``error_units``.
+    """
+
+    box: Float[np.ndarray, "4"]
+    square: Float[np.ndarray, "4"]
+    score: float
+    keypoints: Float[np.ndarray, "n 3"]
+    keypoint_set: str
+    start: Posed
+    fitted: Posed
+    start_loss: float
+    loss: float
+    kept: bool
+    silhouette: Float[np.ndarray, "h w"]
+    occlusion: Bool[np.ndarray, "h w"]
+    trace: Mapping[str, Float[np.ndarray, "steps"]] = field(default_factory=dict)
+    errors: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    @property
+    def keypoint_errors(self) -> tuple[float, float]:
+        """Mean distance of start and fit from the sure keypoints, in percent of the box's longer side (NaN: none)."""
+        sure = self.keypoints[:, 2] > SURE
+        if not sure.any():
+            return (float("nan"), float("nan"))
+        side = float((self.box[2:] - self.box[:2]).max())
+        start, fitted = (
+            float(100 / side * np.linalg.norm(posed.keypoints - self.keypoints[:, :2], axis=1)[sure].mean())
+            for posed in (self.start, self.fitted)
+        )
+        return start, fitted
+
+    @property
+    def occluded(self) -> float:
+        """Share of the fitted body's pixels that something else explains better."""
+        body = self.silhouette > 0.5
+        return float((self.occlusion & body).sum() / max(int(body.sum()), 1))
+
+
+@dataclass(frozen=True)
+class FittedImage:
+    """A photo and its people, the most certain first. ``faces`` join the vertices of every body."""
+
+    name: str
+    image: UInt8[np.ndarray, "h w 3"]
+    camera: Camera
+    people: tuple[FittedPerson, ...]
+    faces: Int[np.ndarray, "F 3"]
+    seconds: float
+    synthetic: bool = False

@@ -1,0 +1,1 @@
+"""Rendered people with exact labels, deterministic by seed. Imports nothing."""

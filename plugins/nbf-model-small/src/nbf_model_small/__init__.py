@@ -1,0 +1,1 @@
+"""The weights ``small`` and the pipeline that made them."""
