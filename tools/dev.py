@@ -108,7 +108,7 @@ def set_up(dev: bool) -> Path:
     say(f"setting up {venv} (the first time takes a minute or a few)")
     _make_venv(venv, python)
     stamp.unlink(missing_ok=True)
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *_constraints(venv)]
+    pip = [python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", *_constraints(venv)]
     _pip([*pip, *BUILD_REQUIREMENTS])
     paths = [part for path in package_paths() for part in ("-e", str(path.relative_to(ROOT)))]
     # All paths on one command line: only so does pip find the siblings that the packages name. Without build
@@ -166,9 +166,9 @@ def lock() -> int:
     venv = ROOT / ".venv-lock"
     python = _command(venv, "python")
     _make_venv(venv, python)
-    _pip([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *LOCK_TOOLS])
+    _pip([python, "-m", "pip", "install", "-qq", "--disable-pip-version-check", *LOCK_TOOLS])
     poetry = [python, "-m", "poetry", "--no-interaction"]
-    if _call([*poetry, "lock"]):
+    if _call([*poetry, "lock"], {"POETRY_VIRTUALENVS_CREATE": "false"}):
         raise Stop(
             "poetry lock failed. Where the package index has no JSON pages, set POETRY_PYPI_MIRROR_URL to the"
             " address of the simple index that pip uses, and run this again"

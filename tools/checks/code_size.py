@@ -1,4 +1,4 @@
-"""Modules under 300 lines, functions under 60, at most 9 arguments."""
+"""Modules under 300 lines, functions under 60, at most 9 arguments; tests may be longer."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ ARGUMENTS = 9
 def problems(root: Path) -> list[str]:
     """What has grown too large in the sources of packages, plugins and tools."""
     found = []
-    for folder in ("packages", "plugins", "tools", "integration_tests"):
+    for folder in ("packages", "plugins", "tools"):
         for file in sorted((root / folder).rglob("*.py")):
+            if "tests" in file.relative_to(root).parts:
+                continue
             source = file.read_text(encoding="utf-8")
             found += [f"{file.relative_to(root)}: {problem}" for problem in oversized(source)]
     return found

@@ -50,7 +50,8 @@ def _package_problems(project: dict, ours: dict[str, dict], versions: dict[str, 
     texts = list(project.get("dependencies", []))
     for extra in project.get("optional-dependencies", {}).values():
         texts += extra
-    declared = [Requirement(text) for text in texts]
+    # A requirement for older Pythons than the lock is made for is not in it.
+    declared = [r for r in map(Requirement, texts) if "python" not in str(r.marker) or r.marker.evaluate()]
     recorded = {canonicalize_name(other) for other in ours[name].get("dependencies", {})}
     for requirement in declared:
         other = canonicalize_name(requirement.name)

@@ -111,6 +111,7 @@ def test_projection_is_differentiable():
 
 
 @pytest.mark.parametrize("field", ["focal", "center"])
+@pytest.mark.wrong_shapes
 def test_a_camera_with_one_number_is_refused_by_name(field):
     values = {"focal": torch.ones(2), "center": torch.ones(2)} | {field: torch.ones(3)}
     with pytest.raises(ShapeError, match=rf"camera {field}: expected shape \[..., 2\], got \(3,\)"):

@@ -70,6 +70,7 @@ def test_a_limb_without_length_gives_no_nan():
     assert weights.isfinite().all() and keypoints.grad.isfinite().all()
 
 
+@pytest.mark.wrong_shapes
 def test_wrong_inputs_are_named():
     with pytest.raises(ShapeError, match="keypoints"):
         limb_directions(torch.zeros(2, 24, 3))

@@ -98,6 +98,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
+@pytest.mark.wrong_shapes
 def test_a_broken_plugin_is_named_with_its_reason_and_costs_nobody_else(case):
     module, reason = BROKEN[case]
     manager = manager_of(bad=module, good=plugin(records=[entry("fine")]))

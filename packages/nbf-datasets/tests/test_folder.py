@@ -3,10 +3,11 @@ import sys
 
 import pytest
 import torch
+from PIL import Image
+
 from nbf_core.errors import InputError
 from nbf_datasets.config import ImageFolderConfig
 from nbf_datasets.folder import ImageFolder
-from PIL import Image
 
 
 def test_images_become_squares_in_the_order_of_their_names(tmp_path):

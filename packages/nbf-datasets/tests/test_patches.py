@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from nbf_core.types import Camera, Sample
 from nbf_datasets import patches
 from nbf_datasets.patches import Patch

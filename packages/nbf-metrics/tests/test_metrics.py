@@ -73,6 +73,7 @@ def test_a_prediction_that_is_no_number_stays_visible_and_spoils_nobody_else(kin
 
 
 @pytest.mark.parametrize("kind", ALL)
+@pytest.mark.wrong_shapes
 def test_wrong_shapes_are_named(kind):
     metric = kind()
     predicted, truth, visible, _ = bodies(3, d=dimensions(metric))

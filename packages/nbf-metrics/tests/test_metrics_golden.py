@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+
 from nbf_metrics import Auc3d, Mpjpe, PaMpjpe, Pck3d, Pckh, Pve, align_visible, pckh_hits
 from nbf_metrics.config import Pck3dConfig
 from nbf_testing.golden import GoldenCase, cases
-from torch import Tensor
 
 CASES = cases("metrics", Path(__file__).parent / "golden")
 METRES = 1e-3

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from nbf_raster import interpolate, lambert, rasterise, vertex_normals
 
 

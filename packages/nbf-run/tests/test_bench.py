@@ -7,9 +7,11 @@ import json
 import sys
 from types import SimpleNamespace
 
-import nbf_metrics.plugin
 import pytest
 import torch
+from torch import nn
+
+import nbf_metrics.plugin
 from nbf_core.config import Config
 from nbf_core.conventions import H36M_17, SMPL_24
 from nbf_core.errors import ConfigError, InputError, PluginError
@@ -18,7 +20,6 @@ from nbf_core.types import BodyOutput, BodyParams, Camera, FitResult, RegressorO
 from nbf_core.weights import save_weights
 from nbf_run.bench import bench, print_report
 from nbf_run.bench.summary import compare, summarise
-from torch import nn
 
 FAKES = "nbf_run_bench_fakes"
 sys.modules[FAKES] = sys.modules[__name__]
@@ -153,7 +154,9 @@ class Plugin:
 
     @staticmethod
     def _entry(target, config):
-        return [ComponentEntry(name="fake", target=f"{FAKES}:{target}", config=f"{FAKES}:{config}", summary="")]
+        return [
+            ComponentEntry(name="fake", target=f"{FAKES}:{target}", config=f"{FAKES}:{config}", summary="")
+        ]
 
     @hookimpl
     def nbf_body_models(self):
@@ -294,7 +297,13 @@ def test_the_report_is_written_for_programs_and_for_people(pipeline, tmp_path, c
     assert len(rows) == 2 * 4 * 4
     assert float(rows[0]["mpjpe all"]) == pytest.approx(50 * 23 / 24, abs=1e-3)
     words = (tmp_path / "out" / "report.md").read_text()
-    for part in ("## clean", "## patch (data.patch_size = 8)", "| features only | 4 |", "Correspondence"):
+    for part in (
+        "## clean",
+        "## patch (data.patch_size = 8)",
+        "| features only | 9.6 [9.6, 9.6] |",
+        "Visible joints only",
+        "Correspondence",
+    ):
         assert part in words
     assert (tmp_path / "out" / "chart.png").read_bytes().startswith(b"\x89PNG")
     print_report(report)
@@ -313,7 +322,9 @@ def test_a_bad_sample_costs_only_itself(pipeline, tmp_path):
 
 
 def test_nothing_usable_is_an_error_with_its_reason(pipeline, tmp_path):
-    with pytest.raises(InputError, match="no sample could be used; the first: sample 0: OSError: the disk is full"):
+    with pytest.raises(
+        InputError, match="no sample could be used; the first: sample 0: OSError: the disk is full"
+    ):
         bench(pipeline, tmp_path / "out", [("data.bad", [0, 1, 2, 3])])
 
 
@@ -339,6 +350,21 @@ def test_mistakes_in_the_section_are_named_before_anything_runs(pipeline, tmp_pa
     with pytest.raises((ConfigError, PluginError), match=message):
         bench(pipeline, tmp_path / "out", [(key, value)])
     assert not Fitter.seen
+
+
+def test_the_built_in_pipeline_asks_for_cases_and_methods_that_exist():
+    from importlib.resources import files
+
+    from nbf_core.config.overrides import tomllib
+    from nbf_run.bench.config import BenchOptions
+
+    table = tomllib.loads((files("nbf_run") / "pipelines" / "bench.toml").read_text())
+    options = BenchOptions.model_validate(table["bench"])
+    assert options.samples == 100
+    assert [case.name for case in options.cases] == ["clean", "patch-40", "patch-80"]
+    assert [method.name for method in options.methods if method.start == "regressor"] == [
+        "start", "keypoints only", "features only", "keypoints + features",
+    ]  # fmt: skip
 
 
 def test_intervals_hold_the_mean_and_shrink_with_people():

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+
 from nbf_core.errors import ShapeError
 from nbf_run.quality import QualityMeter, correspondence_quality
 

@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import roma
 import torch
+
 from nbf_data_synthetic import clothes
 from nbf_data_synthetic.augment import Similarity, colour_tables, finished, resampled
 from nbf_data_synthetic.backgrounds import paint

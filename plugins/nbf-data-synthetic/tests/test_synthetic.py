@@ -4,6 +4,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
+
 from nbf_core.conventions import OPENPOSE_25
 from nbf_core.types import Sample, collate
 from nbf_data_synthetic.config import SyntheticConfig
@@ -30,7 +31,11 @@ def equal(a, b) -> bool:
     """Whether two records hold the same tensors."""
     for field in fields(a):
         x, y = getattr(a, field.name), getattr(b, field.name)
-        same = torch.equal(x, y) if isinstance(x, torch.Tensor) else (equal(x, y) if hasattr(x, "map") else x == y)
+        same = (
+            torch.equal(x, y)
+            if isinstance(x, torch.Tensor)
+            else (equal(x, y) if hasattr(x, "map") else x == y)
+        )
         if not same:
             return False
     return True
@@ -87,7 +92,9 @@ def test_part_map_names_the_part_of_the_kernel(train, body):
     spec = body.spec
     sample = train[1]
     on_body = sample.kernel_map >= 0
-    assert (sample.part_map[on_body] == spec.vertex_parts[spec.kernel_vertices[sample.kernel_map[on_body]]]).all()
+    assert (
+        sample.part_map[on_body] == spec.vertex_parts[spec.kernel_vertices[sample.kernel_map[on_body]]]
+    ).all()
     assert (sample.part_map[~on_body] == sample.kernel_map[~on_body]).all()
 
 
@@ -151,6 +158,21 @@ def test_an_interrupted_cache_goes_on_and_a_finished_one_is_found(prepared, body
     assert equal(again[2], prepared[2])
     fewer = SyntheticPeople(config.model_copy(update={"size": 5}), body)
     assert len(fewer) == 5 and equal(fewer[4], prepared[4])
+
+
+def test_workers_fill_the_cache_and_see_the_epoch(prepared, body, tmp_path):
+    config = SyntheticConfig(size=6, augment=True)
+    data = SyntheticPeople(config, body)
+    data.prepare(tmp_path, workers=2)
+    assert np.array_equal(data.base(5).image, prepared.base(5).image)
+    loader = torch.utils.data.DataLoader(
+        data, batch_size=3, collate_fn=collate, num_workers=1, persistent_workers=True
+    )
+    epochs = []
+    for epoch in (0, 1, 0):
+        data.set_epoch(epoch)
+        epochs.append(torch.cat([batch.image for batch in loader]))
+    assert torch.equal(epochs[0], epochs[2]) and not torch.equal(epochs[0], epochs[1])
 
 
 def test_detected_keypoints_are_noisy_and_some_are_missing(body):

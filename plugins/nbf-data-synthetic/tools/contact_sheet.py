@@ -11,12 +11,13 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+
 from nbf_body_anny.body import AnnyBody
 from nbf_core.conventions import OPENPOSE_25
 from nbf_core.types import Sample
 from nbf_data_synthetic.config import SyntheticConfig
 from nbf_data_synthetic.dataset import SyntheticPeople
-from PIL import Image
 
 _COLOURS = np.random.default_rng(0).integers(40, 255, (4000, 3)).astype(np.uint8)
 
@@ -45,7 +46,9 @@ def tile(sample: Sample) -> np.ndarray:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("out", type=Path)
     parser.add_argument("--split", default="train")
     parser.add_argument("--plain", action="store_true", help="no augmentation")

@@ -14,15 +14,17 @@ _FLIP = np.diag([-1.0, 1, 1])
 
 # Standard deviation of the variation added to each joint about (x, y, z), for the left side.
 _NOISE = {
-    0: (4, 0, 4), 1: (6, 6, 4), 3: (4, 4, 3), 4: (7, 2, 1), 6: (4, 4, 3), 7: (8, 6, 5), 9: (4, 4, 3), 10: (8, 2, 2),
-    12: (6, 8, 5), 13: (2, 5, 6), 15: (7, 10, 5), 16: (10, 9, 9), 18: (12, 10, 2), 20: (6, 8, 15), 22: (4, 5, 16),
+    0: (4, 0, 4), 1: (6, 6, 4), 3: (4, 4, 3), 4: (7, 2, 1), 6: (4, 4, 3), 7: (8, 6, 5), 9: (4, 4, 3),
+    10: (8, 2, 2), 12: (6, 8, 5), 13: (2, 5, 6), 15: (7, 10, 5), 16: (10, 9, 9), 18: (12, 10, 2),
+    20: (6, 8, 15), 22: (4, 5, 16),
 }  # fmt: skip
 # Limits about (x, y, z) for the left side: (low, high) each.
 _LIMITS = {
     4: ((-2, 150), (-15, 15), (-10, 10)), 18: ((-80, 80), (-152, 2), (-12, 12)),
     7: ((-35, 55), (-30, 30), (-30, 30)), 10: ((-40, 40), (-10, 10), (-10, 10)),
     20: ((-30, 30), (-35, 35), (-70, 70)), 22: ((-20, 20), (-20, 20), (-80, 25)),
-    13: ((-15, 15), (-25, 25), (-20, 40)), 12: ((-40, 40), (-50, 50), (-30, 30)), 15: ((-35, 35), (-50, 50), (-30, 30)),
+    13: ((-15, 15), (-25, 25), (-20, 40)), 12: ((-40, 40), (-50, 50), (-30, 30)),
+    15: ((-35, 35), (-50, 50), (-30, 30)),
 }  # fmt: skip
 
 
@@ -118,7 +120,13 @@ def legs(rng: np.random.Generator) -> dict[int, np.ndarray]:
         elif kind == 2:
             leg = _leg(sit + n(0, 8), abs(n(8, 10)), n(0, 12), sit * u(0.6, 1.2), n(0, 10))
         elif kind == 3:
-            leg = _leg(squat + n(0, 8), abs(n(12, 10)), n(8, 10), min(squat * u(0.9, 1.25), 145), -squat * u(0.1, 0.3))
+            leg = _leg(
+                squat + n(0, 8),
+                abs(n(12, 10)),
+                n(8, 10),
+                min(squat * u(0.9, 1.25), 145),
+                -squat * u(0.1, 0.3),
+            )
         elif kind == 4:
             leg = (
                 _leg(u(30, 115), n(10, 18), n(5, 12), u(0, 110), n(0, 12))
@@ -134,7 +142,7 @@ def legs(rng: np.random.Generator) -> dict[int, np.ndarray]:
 
 
 def broad(base: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A pose with arms, legs and trunk drawn apart; ``base`` is a clip's pose that lends what is not drawn."""
+    """A pose with arms, legs and trunk drawn apart; ``base``, a clip's pose, lends what is not drawn."""
     pose = base.copy()
     for offset in range(2):
         if rng.random() < 0.85:

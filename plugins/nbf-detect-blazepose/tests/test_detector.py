@@ -136,6 +136,7 @@ def test_nobody_is_in_noise(detector):
     [np.zeros((4, 4, 3), np.float32), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8),
      np.zeros((0, 4, 3), np.uint8), "photo.jpg"],
 )  # fmt: skip
+@pytest.mark.wrong_shapes
 def test_another_kind_of_image_is_refused(detector, image):
     with pytest.raises(InputError, match="^image: "):
         detector.detect(image)

@@ -1,1 +1,1 @@
-"""Data sets: ``nbf_datasets.patches`` (occluders), ``nbf_datasets.folder`` (image folders). Imports nothing."""
+"""Data sets: ``nbf_datasets.patches`` (occluders), ``nbf_datasets.folder`` (image folders)."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from nbf_core.errors import InputError
-from nbf_core.types import Camera, Sample
 from PIL import Image, ImageOps
 
+from nbf_core.errors import InputError
+from nbf_core.types import Camera, Sample
 from nbf_datasets.config import ImageFolderConfig
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
@@ -24,7 +24,7 @@ def read_image(path) -> Image.Image:
 
 
 class ImageFolder:
-    """The images of a folder by name, each scaled into a square; only ``image``, ``camera``, ``index`` are known."""
+    """The images of a folder by name, each scaled into a square; samples hold no labels."""
 
     def __init__(self, config: ImageFolderConfig, body=None):
         self.config = config

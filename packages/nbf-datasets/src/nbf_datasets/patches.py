@@ -1,7 +1,7 @@
 """Square patch occluders of the occlusion protocols.
 
-Sizes and positions are given on a reference grid of 224 px and scaled to the image. A :class:`Patch` covers whole
-pixels; the same pixels hide keypoints and labels, so the picture and the labels never disagree.
+Sizes and positions are given on a reference grid of 224 px and scaled to the image. A :class:`Patch` covers
+whole pixels; the same pixels hide keypoints and labels, so the picture and the labels never disagree.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from math import ceil
 
 import numpy as np
 import torch
+
 from nbf_core.types import Sample
 
 REFERENCE = 224
@@ -35,7 +36,7 @@ class Patch:
 
     @classmethod
     def around(cls, x: float, y: float, size: float, image_size: int) -> Patch:
-        """A square of ``size`` on the reference grid with its middle at the image's point (x, y) in pixels."""
+        """A square of ``size`` on the reference grid with its middle at (x, y) in the image's pixels."""
         side = round(size * image_size / REFERENCE)
         left, top = round(x - side / 2), round(y - side / 2)
         return cls(left, top, left + side, top + side)
@@ -61,7 +62,7 @@ def grid(size: float, stride: float) -> list[tuple[float, float]]:
 
 
 def texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A random texture uint8 [height, width, 3]: noise at several scales, stripes or blocks of two colours."""
+    """A random texture uint8 [height, width, 3]: blocks, stripes, checks or a gradient with grain."""
     first, second = rng.integers(0, 256, (2, 3)).astype(np.float64)
     kind = int(rng.integers(0, 4))
     y, x = np.mgrid[0:height, 0:width]

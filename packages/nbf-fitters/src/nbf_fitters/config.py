@@ -24,7 +24,7 @@ class LikelihoodConfig(Config):
     """
 
     form: Literal["mixture", "soft", "simple"] = "mixture"
-    weight: float = Field(1.0, ge=0)
+    weight: float = Field(3.0, ge=0)
     temperature: float = Field(0.07, gt=0.005)
     eps: float = Field(0.3, gt=0)
     clutter_centers: int = Field(1, ge=1)
@@ -64,7 +64,10 @@ def _stages() -> tuple[StageConfig, ...]:
     return (
         StageConfig(parameters=("orientation", "translation"), steps=40),
         StageConfig(
-            parameters=("orientation", "translation", "body_pose"), steps=80, decay=0.1, keypoint_scale=20.0
+            parameters=("orientation", "translation", "body_pose", "betas"),
+            steps=80,
+            decay=0.1,
+            keypoint_scale=20.0,
         ),
     )
 
@@ -91,7 +94,7 @@ class StagedConfig(Config):
     keypoints: KeypointsConfig = KeypointsConfig()
     anchor_weight: float = Field(1e-2, ge=0)
     smooth_weight: float = Field(0.0, ge=0)
-    priors: dict[str, float] = {"gaussian-pose": 5e-4, "joint-angle": 1e-3}
+    priors: dict[str, float] = {"gaussian-pose": 5e-4, "joint-angle": 1e-3, "shape": 3e-3}
     starts: tuple[Start, ...] = Field(("estimate", "aligned", "two-sided"), min_length=1)
     start_stage: StageConfig = Field(default_factory=_start_stage)
     stages: tuple[StageConfig, ...] = Field(default_factory=_stages, min_length=1)

@@ -52,7 +52,7 @@ def _read_gaussian(path: Path) -> tuple[np.ndarray, np.ndarray]:
             mean, covariance = data["mean"].astype(np.float64), data["covariance"].astype(np.float64)
     except KeyError as error:
         raise AssetError(f"{path}: {error.args[0]}") from error
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise AssetError(f"{path}: cannot read the pose Gaussian ({error})") from error
     if mean.ndim != 1 or covariance.shape != (len(mean), len(mean)):
         raise AssetError(f"{path}: mean {mean.shape} and covariance {covariance.shape} do not fit")

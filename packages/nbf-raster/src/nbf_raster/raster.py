@@ -143,7 +143,7 @@ def rasterise(
 
 
 def interpolate(result: RasterResult, faces: np.ndarray, attributes: np.ndarray) -> np.ndarray:
-    """Vertex attributes [V, d] at the visible surface points, [h, w, d] float32; zeros where there is none."""
+    """Vertex attributes [V, d] at the visible surface points, [h, w, d] float32; zeros where none is."""
     corners = faces[np.maximum(result.triangle, 0)]  # [h, w, 3]
     values = np.asarray(attributes, np.float32)[corners]  # [h, w, 3, d]
     return (values * result.barycentric[..., None]).sum(2)

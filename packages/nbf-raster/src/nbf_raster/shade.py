@@ -39,9 +39,7 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     They point to the side from which faces [F, 3] run counter-clockwise; zero at a vertex without faces.
     """
     normals = np.zeros((len(vertices), 3))
-    _accumulate(
-        np.ascontiguousarray(vertices, np.float64), np.ascontiguousarray(faces, np.int32), normals
-    )
+    _accumulate(np.ascontiguousarray(vertices, np.float64), np.ascontiguousarray(faces, np.int32), normals)
     return normals
 
 
@@ -50,8 +48,8 @@ def lambert(
 ) -> np.ndarray:
     """Brightness [...] in [0, 1] of surfaces with unit normals [..., 3].
 
-    ``toward_light`` points from the surface to a distant light, in the normals' coordinates; the default comes
-    from above the camera's right shoulder. ``two_sided`` lights the backs of faces too.
+    ``toward_light`` points from the surface to a distant light, in the normals' coordinates; the default
+    comes from above the camera's right shoulder. ``two_sided`` lights the backs of faces too.
     """
     light = np.asarray(toward_light, np.float64)
     cosine = np.asarray(normals) @ (light / np.linalg.norm(light))

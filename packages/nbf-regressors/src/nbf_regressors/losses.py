@@ -5,7 +5,7 @@ from __future__ import annotations
 import roma
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from nbf_core.contracts import BodyModel
 from nbf_core.geometry.camera import central_ray_rotation, weak_to_translation
 from nbf_core.types import BodyParams, RegressorOutput, Sample
@@ -27,7 +27,7 @@ def supervised_losses(
 
 
 def part_loss(
-    logits: Float[Tensor, "b p h w"], part_map: Float[Tensor, "b h w"], background: float
+    logits: Float[Tensor, "b p h w"], part_map: Int[Tensor, "b h w"], background: float
 ) -> Float[Tensor, ""]:
     """Cross entropy over parts and, as the last class, everything else with weight ``background``."""
     last = logits.shape[1] - 1
@@ -71,9 +71,11 @@ def _at_rest(betas: Float[Tensor, "b shapes"]) -> BodyParams:
 
 
 def forward_kinematics(
-    rotations: Float[Tensor, "b J 3 3"], rest: Float[Tensor, "b J 3"], parents: tuple[int, ...]
-) -> Float[Tensor, "b J 3"]:
+    rotations: Float[Tensor, "b J 3 3"], rest: Float[Tensor, "b n 3"], parents: tuple[int, ...]
+) -> Float[Tensor, "b n 3"]:
     """Posed joints from local rotation matrices and rest joints; the root joint stays where it is at rest.
+
+    A body of fewer joints than there are rotations uses the first of them.
 
     The body model takes axis-angles, whose gradient is poor near half turns, where an upright body in front of
     a camera lies; so the loss walks the tree itself.

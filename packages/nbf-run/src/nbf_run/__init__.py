@@ -1,7 +1,7 @@
 """The orchestrator of nbf: pipelines of components met by name, the ``nbf-run`` command, reports.
 
-``nbf_run.load("demo").fit(["photo.jpg"])`` does from Python what ``nbf-run fit demo photo.jpg`` does. Importing
-this package imports nothing heavy; ``load`` does.
+``nbf_run.load("demo").fit(["photo.jpg"])`` does from Python what ``nbf-run fit demo photo.jpg`` does.
+Importing this package imports nothing heavy; ``load`` does.
 """
 
 from __future__ import annotations

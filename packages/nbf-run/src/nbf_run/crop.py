@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from nbf_core.types import Camera, Person
-from nbf_core.types.tree import stack
 from PIL import Image
 
+from nbf_core.types import Camera, Person
+from nbf_core.types.tree import stack
 from nbf_run.estimate import Crops
 
 FIELD = 1.2
@@ -18,12 +18,18 @@ FIELD = 1.2
 
 
 def photo_camera(size: tuple[int, int], focal: float | None = None) -> Camera:
-    """The camera of a whole photo of ``size`` (height, width); ``focal`` in pixels, a guess where not known."""
+    """The camera of a whole photo of ``size`` (height, width).
+
+    ``focal`` in pixels, a guess where not known.
+    """
     return Camera.from_field(size, FIELD * max(size) if focal is None else focal)
 
 
 def square_box(box: Float[np.ndarray, "4"], scale: float) -> Float[np.ndarray, "4"]:
-    """The square (x0, y0, x1, y1) around a box, its side ``scale`` times the box's longer one. May leave the photo."""
+    """The square (x0, y0, x1, y1) around a box, its side ``scale`` times the box's longer one.
+
+    May leave the photo.
+    """
     low, high = np.asarray(box[:2], np.float64), np.asarray(box[2:], np.float64)
     middle = (low + high) / 2
     half = max(scale * float((high - low).max()), 2.0) / 2

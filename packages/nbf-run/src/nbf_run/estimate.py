@@ -7,21 +7,22 @@ from dataclasses import dataclass
 import roma
 import torch
 from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn import functional
+
 from nbf_core.contracts import Regressor
 from nbf_core.errors import ConfigError
 from nbf_core.geometry.camera import central_ray_rotation, weak_to_translation
 from nbf_core.types import BodyParams, Camera, Observation, RegressorOutput, Sample
 from nbf_core.types.tree import TensorRecord
-from torch import Tensor
-from torch.nn import functional
 
 
 @dataclass(frozen=True)
 class Crops(TensorRecord):
     """Square pictures of ``b`` people, one each, and what a detector said, in pixels of the crop.
 
-    ``camera`` has the crops' size. Cropping moves only focal length and principal point, so its coordinates are
-    those of the camera that took the whole picture.
+    ``camera`` has the crops' size. Cropping moves only focal length and principal point, so its coordinates
+    are those of the camera that took the whole picture.
     """
 
     images: UInt8[Tensor, "b 3 s s"]
@@ -40,7 +41,9 @@ def look(regressor: Regressor, crops: Crops) -> RegressorOutput:
     side = regressor.image_size
     if tuple(crops.images.shape[-2:]) != (side, side):
         got = tuple(crops.images.shape[-2:])
-        raise ConfigError(f"the regressor takes images of {side} x {side} pixels, the data gives {got[0]} x {got[1]}")
+        raise ConfigError(
+            f"the regressor takes images of {side} x {side} pixels, the data gives {got[0]} x {got[1]}"
+        )
     with torch.inference_mode():
         output = regressor(crops.images.to(torch.float32) / 255)
     # Tensors of inference mode cannot take part in the fitter's graph; their copies can.
@@ -50,8 +53,8 @@ def look(regressor: Regressor, crops: Crops) -> RegressorOutput:
 def start_params(output: RegressorOutput, camera: Camera) -> BodyParams:
     """The regressor's estimate as a body in the coordinates of the crops' ``camera`` (batch ``b``).
 
-    The predicted root rotation and shift are relative to the ray through the middle of the crop: a person at the
-    photo's edge is seen as if the camera had been turned towards them.
+    The predicted root rotation and shift are relative to the ray through the middle of the crop: a person
+    at the photo's edge is seen as if the camera had been turned towards them.
     """
     root = central_ray_rotation(camera) @ output.rotations[:, 0]
     return BodyParams(

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
+
 from nbf_core.config import Pipeline
 from nbf_core.contracts import Dataset, Detector
 from nbf_core.errors import ConfigError, InputError
 from nbf_core.types import BodyParams, Camera, FitResult, Person, Sample
 from nbf_core.types.tree import stack
-from torch import Tensor
-
 from nbf_run import build
 from nbf_run.crop import crop_boxes, photo_camera, square_box
 from nbf_run.estimate import Crops, look, observe, start_params
@@ -35,8 +35,8 @@ OnPhoto = Callable[[str], None]
 def load(source: str | Path, overrides: Iterable[tuple[str, Any]] = ()) -> LoadedPipeline:
     """Read the built-in pipeline or TOML file ``source`` and build what fitting needs.
 
-    ``overrides`` are dotted keys and values: ``[("renderer.use", "gaussian")]``. Raises ConfigError, PluginError
-    or AssetError in one line.
+    ``overrides`` are dotted keys and values: ``[("renderer.use", "gaussian")]``. Raises ConfigError,
+    PluginError or AssetError in one line.
     """
     return LoadedPipeline(read_pipeline(source, overrides, needs=(*FIT_NEEDS, "data")))
 
@@ -56,13 +56,18 @@ class _Job:
 
 
 class LoadedPipeline:
-    """Fits the people in photos. Holds the built components: ``body``, ``regressor``, ``bank``, ``fitter``."""
+    """Fits the people in photos. Holds the built components.
+
+    ``body``, ``regressor``, ``bank``, ``fitter``.
+    """
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         self.options: FitOptions = pipeline.options["fit"]
         if self.options.device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError(f"{pipeline.name}: fit.device: cuda is asked for, and torch finds no such device")
+            raise ConfigError(
+                f"{pipeline.name}: fit.device: cuda is asked for, and torch finds no such device"
+            )
         torch.manual_seed(pipeline.seed)
         self.device = torch.device(self.options.device)
         self.weights = build.pipeline_weights(pipeline)
@@ -95,9 +100,15 @@ class LoadedPipeline:
         return list(self.fit_photos(photos, on_error))
 
     def fit_photos(
-        self, photos: Photo | Iterable[Photo], on_error: OnError | None = None, on_photo: OnPhoto | None = None
+        self,
+        photos: Photo | Iterable[Photo],
+        on_error: OnError | None = None,
+        on_photo: OnPhoto | None = None,
     ) -> Iterator[FittedImage]:
-        """As :meth:`fit`, one result after the other. ``on_photo`` hears of each photo when it has been looked at."""
+        """As :meth:`fit`, one result after the other.
+
+        ``on_photo`` hears of each photo when it has been looked at.
+        """
         if isinstance(photos, (str, Path, np.ndarray)):
             photos = [photos]
         waiting: list[_Job] = []
@@ -188,7 +199,9 @@ def _expand(photos: Iterable[Photo]) -> Iterator[Photo]:
             yield from find_images([photo])
 
 
-def _keypoint_box(keypoints: Float[np.ndarray, "n 3"], whole: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4"]:
+def _keypoint_box(
+    keypoints: Float[np.ndarray, "n 3"], whole: Float[np.ndarray, "4"]
+) -> Float[np.ndarray, "4"]:
     sure = keypoints[keypoints[:, 2] > 0, :2]
     return np.concatenate([sure.min(0), sure.max(0)]) if len(sure) > 1 else whole
 

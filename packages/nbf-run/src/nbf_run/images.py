@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from nbf_core.errors import InputError
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from nbf_core.errors import InputError
 
 MIN_SIDE = 32
 """A person of fewer pixels than this cannot be seen."""
@@ -43,7 +44,9 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
         raise InputError(f"{path}: claims more than {MAX_PIXELS // 1_000_000} million pixels") from error
     except MemoryError as error:
         raise InputError(f"{path}: too large for this machine's memory") from error
-    except Exception as error:  # decoders raise whatever they like on broken files; the other inputs must go on
+    except (
+        Exception
+    ) as error:  # decoders raise whatever they like on broken files; the other inputs must go on
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: cannot be decoded, corrupt? ({reason[:120]})") from error
 
@@ -51,7 +54,8 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
 def find_images(paths: Iterable[str | Path]) -> list[Path]:
     """Files as given, folders as the pictures directly inside them, sorted by name.
 
-    Missing files stay in the list: reading them says so. A folder without pictures stays too, for the same reason.
+    Missing files stay in the list: reading them says so. A folder without pictures stays too, for the same
+    reason.
     """
     found: list[Path] = []
     for path in map(Path, paths):
@@ -74,7 +78,9 @@ def _check_file(path: Path) -> None:
 def _check_size(path: Path, size: tuple[int, int]) -> None:
     width, height = size
     if min(size) < MIN_SIDE:
-        raise InputError(f"{path}: {width} x {height} pixels is too small; at least {MIN_SIDE} x {MIN_SIDE} are needed")
+        raise InputError(
+            f"{path}: {width} x {height} pixels is too small; at least {MIN_SIDE} x {MIN_SIDE} are needed"
+        )
     if width * height > MAX_PIXELS:
         limit = MAX_PIXELS // 1_000_000
         raise InputError(f"{path}: {width} x {height} pixels is too large; at most {limit} million are read")
@@ -99,7 +105,10 @@ def _to_rgb(image: Image.Image) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def _eight_bits(values: np.ndarray) -> UInt8[np.ndarray, "h w"]:
-    """Grey values of 16 or 32 bits or floats, scaled by the range that they use: 1, 255, 65535 or their maximum."""
+    """Grey values of 16 or 32 bits or floats, scaled by the range that they use.
+
+    1, 255, 65535 or their maximum.
+    """
     values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0).clip(0)
     top = values.max()
     if top <= 1 and not np.array_equal(values, np.round(values)):

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
+from torch import Tensor
+
 from nbf_core.contracts import FeatureBank
 from nbf_core.errors import ShapeError
 from nbf_core.types import BodySpec, Sample
-from torch import Tensor
 
 NEAR = 0.10
 """Metres over the rest pose within which a match counts as near."""
@@ -29,11 +30,12 @@ def correspondence_quality(
 ) -> dict[str, float]:
     """Counts over every ``stride``-th row and column of the maps of a collated batch; empty without labels.
 
-    ``features`` are unit vectors. A pixel's match is the best (kernel, orientation bin) of the bank; it is *found*
-    where that match beats all clutter. Counts: ``body`` visible body pixels, of those ``near`` the truth,
-    ``found``, ``found_near``; ``sided`` body pixels off the midline, ``correct_side``, ``found_sided``,
-    ``found_correct_side``; ``background`` pixels and ``rejected`` ones, ``occluder`` and ``occluder_rejected``;
-    ``distance``, the sum of the distances (m) over body pixels. Raises ShapeError where the maps differ in size.
+    ``features`` are unit vectors. A pixel's match is the best (kernel, orientation bin) of the bank; it is
+    *found* where that match beats all clutter. Counts: ``body`` visible body pixels, of those ``near`` the
+    truth, ``found``, ``found_near``; ``sided`` body pixels off the midline, ``correct_side``,
+    ``found_sided``, ``found_correct_side``; ``background`` pixels and ``rejected`` ones, ``occluder`` and
+    ``occluder_rejected``; ``distance``, the sum of the distances (m) over body pixels. Raises ShapeError
+    where the maps differ in size.
     """
     if sample.kernel_map is None:
         return {}
@@ -112,9 +114,10 @@ class QualityMeter:
     def result(self) -> dict[str, float | None]:
         """Shares in [0, 1], and the mean distance in metres; None where there was nothing to count.
 
-        ``within_10cm`` and ``correct_side`` are over all visible body pixels (``correct_side``: off the midline),
-        ``found_*`` over those of them whose match beats clutter. ``body_found``, ``background_rejected`` and
-        ``occluder_rejected`` say how well body and not-body are told apart. ``body_pixels`` is what was counted.
+        ``within_10cm`` and ``correct_side`` are over all visible body pixels (``correct_side``: off the
+        midline), ``found_*`` over those of them whose match beats clutter. ``body_found``,
+        ``background_rejected`` and ``occluder_rejected`` say how well body and not-body are told apart.
+        ``body_pixels`` is what was counted.
         """
         shares = {
             name: self.counts[part] / self.counts[whole] if self.counts.get(whole) else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
+
 from nbf_core.types import BodyParams, Camera
 
 SURE = 0.2
@@ -27,10 +28,11 @@ class Posed:
 class FittedPerson:
     """One person of a photo.
 
-    ``box`` is the detector's, ``square`` the crop that was looked at (x0, y0, x1, y1; it may leave the photo).
-    ``keypoints`` are the detector's (x, y, confidence) in pixels of the photo. ``start`` is the regressor's
-    estimate, ``fitted`` the result (the start again where ``kept`` is false). ``silhouette`` and ``occlusion``
-    are maps over ``square``. ``errors`` holds name: (start, fitted) where the truth is known, in ``error_units``.
+    ``box`` is the detector's, ``square`` the crop that was looked at (x0, y0, x1, y1; it may leave the
+    photo). ``keypoints`` are the detector's (x, y, confidence) in pixels of the photo. ``start`` is the
+    regressor's estimate, ``fitted`` the result (the start again where ``kept`` is false). ``silhouette``
+    and ``occlusion`` are maps over ``square``. ``errors`` holds name: (start, fitted) where the truth is
+    known, in ``error_units``.
     """
 
     box: Float[np.ndarray, "4"]
@@ -50,11 +52,14 @@ class FittedPerson:
 
     @property
     def keypoint_errors(self) -> tuple[float, float]:
-        """Mean distance of start and fit from the sure keypoints, in percent of the box's longer side (NaN: none)."""
+        """Mean distance of start and fit from the sure keypoints, in percent of the box's longer side.
+
+        NaN where no keypoint is sure.
+        """
         sure = self.keypoints[:, 2] > SURE
         if not sure.any():
             return (float("nan"), float("nan"))
-        side = float((self.box[2:] - self.box[:2]).max())
+        side = max(float((self.box[2:] - self.box[:2]).max()), 1.0)
         start, fitted = (
             float(100 / side * np.linalg.norm(posed.keypoints - self.keypoints[:, :2], axis=1)[sure].mean())
             for posed in (self.start, self.fitted)

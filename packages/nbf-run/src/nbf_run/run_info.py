@@ -13,8 +13,7 @@ from typing import Any
 
 from nbf_core.config import Pipeline
 from nbf_core.weights import Weights
-
-from nbf_run.report.files import write_json
+from nbf_run.jsons import write_json
 
 _LIBRARIES = ("torch", "numpy", "pydantic", "roma", "numba", "pillow", "safetensors", "lightning")
 
@@ -24,8 +23,8 @@ def write_run_info(
 ) -> dict[str, Any]:
     """Write ``run.json`` into the run directory ``out``, and return it.
 
-    It holds the resolved pipeline, versions, seed, machine and command of this process, and of the weights (where
-    any are used) what they say of themselves. ``task`` is what is done: "fit", "train", ...
+    It holds the resolved pipeline, versions, seed, machine and command of this process, and of the weights
+    (where any are used) what they say of themselves. ``task`` is what is done: "fit", "train", ...
     """
     info = {
         "schema": 1,

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from nbf_core.errors import InputError, PluginError
 from nbf_core.plugins import get_plugin_manager
 from nbf_core.types import Sample
-
 from nbf_run import build
 from nbf_run.fitting import LoadedPipeline
 from nbf_run.images import SUFFIXES, find_images
@@ -32,11 +32,16 @@ _METRICS = {"MPJPE": "mpjpe", "PA-MPJPE": "pa-mpjpe"}
 
 
 def fit_to(
-    out: Path, source: str | Path, photos: Iterable[str | Path], overrides: Overrides = (), step: Step | None = None
+    out: Path,
+    source: str | Path,
+    photos: Iterable[str | Path],
+    overrides: Overrides = (),
+    step: Step | None = None,
 ) -> dict[str, Any]:
-    """Fit everybody in ``photos`` (files and folders) and write a run directory; returns ``report.json``'s content.
+    """Fit everybody in ``photos`` (files and folders) and write a run directory.
 
-    A photo that cannot be used is an entry with its reason. Raises ConfigError, PluginError or AssetError.
+    Returns the content of ``report.json``. A photo that cannot be used is an entry with its reason. Raises
+    ConfigError, PluginError or AssetError.
     """
     found = find_images(photos)
     loaded = LoadedPipeline(read_pipeline(source, overrides, needs=FIT_NEEDS))
@@ -44,8 +49,8 @@ def fit_to(
     _fit_photos(directory, loaded, found, step or _silent)
     heading = Heading(
         "Bodies fitted to photos",
-        "For every person found: the body a network estimates at first sight, and the body after its pose has been "
-        "fitted to the keypoints and to the learned features of the picture.",
+        "For every person found: the body that a network estimates at first sight, and the body after its "
+        "pose has been fitted to the picture.",
     )
     return directory.finish("fit", heading, loaded.trust, loaded.weights)
 
@@ -66,8 +71,8 @@ def demo_to(
         step("synthetic people", 1, 1)
     heading = Heading(
         "3D bodies from single pictures",
-        "Real photos first, then synthetic people hidden behind a patch, whose true pose is known. Every row goes "
-        "from the picture to a network’s first estimate to the body fitted to keypoints and learned features.",
+        "Real photos first, then synthetic people hidden behind a patch, whose true pose is known. Every row "
+        "goes from the picture to a network’s first estimate to the fitted body.",
     )
     return directory.finish("demo", heading, loaded.trust, loaded.weights, shipped_credits())
 
@@ -85,7 +90,11 @@ def shipped_credits() -> list[str]:
         return []
     blocks = re.split(r"\n\s*\n|\n(?=[-*] )", path.read_text(encoding="utf-8"))
     plain = (re.sub(r"\[([^\]]+)\]\(([^)]+)\)", r"\1 (\2)", block) for block in blocks)
-    lines = (" ".join(re.sub(r"^[-*#>\s]+|[`*]", "", block).split()) for block in plain if not block.startswith("#"))
+    lines = (
+        " ".join(re.sub(r"^[-*#>\s]+|[`*]", "", block).split())
+        for block in plain
+        if not block.startswith("#")
+    )
     return [line for line in lines if line]
 
 
@@ -105,7 +114,9 @@ def _fit_photos(directory: RunDirectory, loaded: LoadedPipeline, photos: Sequenc
 def _fit_samples(loaded: LoadedPipeline, source: str | Path, overrides: Overrides) -> list[FittedImage]:
     """The demo's samples with an occluder, fitted, with errors to the truth."""
     options = loaded.pipeline.options["demo"]
-    patched = read_pipeline(source, [*overrides, ("data.patch_size", options.patch_size)], needs=(*FIT_NEEDS, "data"))
+    patched = read_pipeline(
+        source, [*overrides, ("data.patch_size", options.patch_size)], needs=(*FIT_NEEDS, "data")
+    )
     dataset = build.build_dataset(patched, build.build_body(patched))
     wrong = [index for index in options.samples if not 0 <= index < len(dataset)]
     if wrong:
@@ -116,9 +127,9 @@ def _fit_samples(loaded: LoadedPipeline, source: str | Path, overrides: Override
 
 
 def with_errors(image: FittedImage, sample: Sample, loaded: LoadedPipeline) -> FittedImage:
-    """The same with joint errors (mm) of start and fit against the sample's true body, by the installed metrics.
+    """The same with joint errors (mm) of start and fit against the sample's true body.
 
-    All joints count, hidden ones too. A metric that is not installed is left out.
+    All joints count, hidden ones too. The metrics are the installed ones; one that is missing is left out.
     """
     if sample.params is None:
         return image

@@ -12,10 +12,11 @@ FULL_FROM = 0.95
 def trust(quality: Mapping[str, Any] | None) -> float:
     """The weight in [0, 1] of the feature terms beside the keypoints.
 
-    ``quality`` is what training measured on held-out people. ``correct_side`` is the share of visible body pixels
-    whose best-matching kernel lies on the right side of the body (left or right): a half is chance. Under .70 the
-    features pull limbs across the body, so they get no say; from .95 on they count fully, in between linearly.
-    Without a measurement (None, or no such key, or NaN) there is no reason to believe them: 0.
+    ``quality`` is what training measured on held-out people. ``correct_side`` is the share of visible body
+    pixels whose best-matching kernel lies on the right side of the body (left or right): a half is chance.
+    Under .70 the features pull limbs across the body, so they get no say; from .95 on they count fully, in
+    between linearly. Without a measurement (None, or no such key, or NaN) there is no reason to believe
+    them: 0.
     """
     side = (quality or {}).get("correct_side")
     if not isinstance(side, (int, float)) or side != side:

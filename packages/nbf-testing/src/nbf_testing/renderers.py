@@ -223,6 +223,7 @@ class RendererConformance:
         assert torch.isfinite(features.grad).all() and features.grad.any()
 
     @pytest.mark.parametrize("name", INPUTS)
+    @pytest.mark.wrong_shapes
     def test_wrong_shapes_are_refused(self, renderer, name):
         inputs = _inputs(*kernel_scene(dtype=self.dtypes[-1]))
         value = inputs[name]

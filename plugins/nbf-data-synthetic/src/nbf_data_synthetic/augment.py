@@ -1,15 +1,15 @@
-"""What is done to a base sample each time it is asked for: turned, scaled, mirrored, recoloured, occluded, blurred."""
+"""What is done to a base sample each time it is asked for: turns, scales, colours, occluders, blur, noise."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from nbf_datasets.patches import REFERENCE, Patch, texture
 from numba import njit
 
 from nbf_data_synthetic.rendering import Base
 from nbf_data_synthetic.turns import compose
+from nbf_datasets.patches import REFERENCE, Patch, texture
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,9 @@ def _resample_labels(source, inverse, out):
             out[i, j] = source[y, x] if 0 <= x < size and 0 <= y < size else -1
 
 
-def moved(base: Base, change: Similarity, root: np.ndarray, joint_mirror, keypoint_mirror, kernel_mirror) -> Base:
+def moved(
+    base: Base, change: Similarity, root: np.ndarray, joint_mirror, keypoint_mirror, kernel_mirror
+) -> Base:
     """The labels of ``base`` seen through ``change``; the image is left as it is.
 
     ``root`` [3] is the root joint of the unposed body. A body seen by a camera that rolls turns about the
@@ -174,7 +176,7 @@ def _bell(bits):
 
 @njit(cache=True, nogil=True)
 def _finish(image, sigma, shared, seed, out):
-    """Add noise (each channel's own, and one for all), round to uint8. Sums of four bytes are nearly normal."""
+    """Add noise (each channel's own, and one for all) and round to uint8."""
     state = np.uint64(seed)
     scale = np.float32(sigma / 147.8)
     together = np.float32(shared / 147.8)
@@ -207,13 +209,17 @@ def finished(image: np.ndarray, blur: int, sigma: float, shared: float, seed: in
     return out
 
 
-def draw_occluders(rng: np.random.Generator, joints: np.ndarray, image_size: int) -> list[tuple[Patch, np.ndarray]]:
+def draw_occluders(
+    rng: np.random.Generator, joints: np.ndarray, image_size: int
+) -> list[tuple[Patch, np.ndarray]]:
     """One to three patches of random size with their pixels: mostly over the person, squares and bars."""
     patches = []
     for _ in range(1 + int(rng.integers(0, 3))):
         size = 12 + 100 * rng.random() ** 1.3
         if rng.random() < 0.7:
-            x, y = joints[int(rng.integers(len(joints)))] + (rng.random(2) - 0.5) * size * image_size / REFERENCE
+            x, y = (
+                joints[int(rng.integers(len(joints)))] + (rng.random(2) - 0.5) * size * image_size / REFERENCE
+            )
         else:
             x, y = rng.random(2) * image_size
         x, y = np.clip([x, y], 0, image_size)

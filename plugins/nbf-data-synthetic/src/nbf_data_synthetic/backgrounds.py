@@ -1,4 +1,4 @@
-"""Backgrounds painted by procedure: plain or noisy fields, rooms, landscapes, and clutter in front of them."""
+"""Backgrounds painted by procedure: plain or noisy walls and floors, and clutter in front of them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def paint(rng: np.random.Generator, size: int) -> np.ndarray:
 
 @njit(cache=True, nogil=True)
 def _soften(image):
-    """Each pixel becomes the mean of itself and two neighbours, down and to the right and then back, in place."""
+    """Each pixel becomes the mean of itself and two neighbours, one way and then back, in place."""
     height, width = image.shape[:2]
     for c in range(3):
         for i in range(height - 1):

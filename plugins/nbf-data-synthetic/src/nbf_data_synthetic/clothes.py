@@ -12,27 +12,29 @@ SKIN, SHIRT, TROUSERS, SHOES, HAIR, UNDER, SOCKS, EYES, MOUTH = range(9)
 GARMENTS = 9
 
 # Landmarks of the rest pose (metres): indices into the array that `landmarks` makes.
-EYE_X, EYE_Y, EYE_Z, NOSE_Y, EAR_Z, NECK_Y, SHOULDER_X, WRIST_X, HIP_Y, KNEE_Y, ANKLE_Y, SHOULDER_Y = range(12)
+EYE_X, EYE_Y, EYE_Z, NOSE_Y, EAR_Z, NECK_Y, SHOULDER_X, WRIST_X, HIP_Y, KNEE_Y, ANKLE_Y, SHOULDER_Y = range(
+    12
+)
 
 # An outfit's cuts (metres in the rest pose) and looseness: indices into the array that `draw_cuts` makes.
-SLEEVE_X, HEM_Y, COLLAR_Y, NECKLINE, LEG_Y, SHOE_Y, SOCK_Y, HAIR_BASE, HAIR_SLOPE, HAIR_LOW, OPEN_X, TUCKED = range(12)
-SHIRT_OFF, TROUSERS_OFF, SHOES_OFF, HAIR_OFF, FOLD_FREQUENCY, FOLD_DEPTH, FOLD_SEED = range(12, 19)
+SLEEVE_X, HEM_Y, COLLAR_Y, NECKLINE, LEG_Y, SHOE_Y, SOCK_Y, HAIR_BASE, HAIR_SLOPE, HAIR_LOW, OPEN_X = range(
+    11
+)
+SHIRT_OFF, TROUSERS_OFF, SHOES_OFF, HAIR_OFF, FOLD_FREQUENCY, FOLD_DEPTH, FOLD_SEED = range(11, 18)
 
 
 def landmarks(joints: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
     """Landmarks of a body at rest: SMPL's joints [24, 3] and OpenPose-25 keypoints [25, 3] in metres."""
-    return np.array(
-        [
-            keypoints[16, 0], keypoints[16, 1], keypoints[16, 2], keypoints[0, 1], keypoints[18, 2], joints[12, 1],
-            joints[16, 0], joints[20, 0], joints[1, 1], joints[4, 1], joints[7, 1], joints[16, 1],
-        ]
-    ).astype(np.float64)  # fmt: skip
+    nose, eye, ear = keypoints[0], keypoints[16], keypoints[18]
+    hip, knee, ankle, neck, shoulder, wrist = joints[[1, 4, 7, 12, 16, 20]]
+    head = [*eye, nose[1], ear[2], neck[1]]
+    return np.array([*head, shoulder[0], wrist[0], hip[1], knee[1], ankle[1], shoulder[1]], np.float64)
 
 
 def draw_cuts(rng: np.random.Generator, m: np.ndarray) -> np.ndarray:
     """A random outfit for a body with landmarks ``m``."""
     u = rng.random
-    o = np.zeros(19)
+    o = np.zeros(18)
     arm = m[WRIST_X] - m[SHOULDER_X]
     sleeve = (-0.12 + 0.2 * u(), 0.3 + 0.35 * u(), 0.7 + 0.25 * u(), 1.0)[int(rng.integers(4))]
     o[SLEEVE_X] = m[SHOULDER_X] + arm * sleeve
@@ -96,8 +98,10 @@ def garment(part, x, y, z, o, m):
     if part == 15 or part == 12:
         front = z - m[EAR_Z]
         over = y - m[EYE_Y] - o[HAIR_BASE]
-        if over > o[HAIR_SLOPE] * front - 0.02 and (over > -o[HAIR_LOW] - 0.02 or front < -0.03) and (
-            y > m[NECK_Y] + 0.03 - o[HAIR_LOW] or front > 0.0
+        if (
+            over > o[HAIR_SLOPE] * front - 0.02
+            and (over > -o[HAIR_LOW] - 0.02 or front < -0.03)
+            and (y > m[NECK_Y] + 0.03 - o[HAIR_LOW] or front > 0.0)
         ):
             return HAIR
         if part == 15:
@@ -127,7 +131,11 @@ def garment(part, x, y, z, o, m):
     if part >= 13 or part == 9 or part == 6 or part == 3:
         if ax > o[SLEEVE_X] or y < o[HEM_Y]:
             return TROUSERS if y < o[HEM_Y] and y < m[HIP_Y] + 0.12 and part < 13 else SKIN
-        if z > 0.0 and y > m[SHOULDER_Y] + 0.06 - o[NECKLINE] and ax < 0.02 + (y - m[SHOULDER_Y] - 0.06 + o[NECKLINE]) * 0.7:
+        if (
+            z > 0.0
+            and y > m[SHOULDER_Y] + 0.06 - o[NECKLINE]
+            and ax < 0.02 + (y - m[SHOULDER_Y] - 0.06 + o[NECKLINE]) * 0.7
+        ):
             return SKIN
         return UNDER if z > 0.0 and ax < o[OPEN_X] else SHIRT
     if y > o[HEM_Y]:
@@ -154,8 +162,14 @@ def dress(vertices, normals, rest, parts, o, m, out):
         elif worn == HAIR and z < m[EAR_Z]:
             off = o[HAIR_OFF]
         if off > 0.0:
-            fold = noise3(x * f, y * f * 0.7, z * f, seed) + 0.5 * noise3(x * f * 2.3, y * f * 2.3, z * f * 2.3, seed + 9)
+            fold = noise3(x * f, y * f * 0.7, z * f, seed) + 0.5 * noise3(
+                x * f * 2.3, y * f * 2.3, z * f * 2.3, seed + 9
+            )
             depth = o[FOLD_DEPTH]
-            off = min(off * (1 - depth + depth * 1.4 * fold) + (0.006 * (fold - 0.75) * depth if worn != HAIR else 0.0), 0.04)
+            off = min(
+                off * (1 - depth + depth * 1.4 * fold)
+                + (0.006 * (fold - 0.75) * depth if worn != HAIR else 0.0),
+                0.04,
+            )
         for c in range(3):
             out[i, c] = vertices[i, c] + off * normals[i, c]

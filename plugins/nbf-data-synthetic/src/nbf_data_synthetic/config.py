@@ -5,21 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from nbf_core.config import Config
 from pydantic import Field
+
+from nbf_core.config import Config
 
 
 class SyntheticConfig(Config):
     """Which people are drawn, and how they are disturbed.
 
-    ``split``: which motion clips the poses come from; each split has people of its own. ``size``: how many samples.
-    ``seed``: of everything. ``image_size``, ``map_size``: pixels of the square image and of the label maps.
+    ``split``: which motion clips the poses come from; each split has people of its own.
+    ``size``: how many samples. ``seed``: of everything.
+    ``image_size``, ``map_size``: pixels along the square image and along the label maps.
     ``augment``: turn, scale, flip, recolour, blur and occlude anew in each epoch.
     ``patch_size``: side of one square occluder in each image, on the reference grid of 224 px (0: none).
     ``patch_probability``: how often an augmented sample gets occluders of random size.
     ``keypoint_noise``: standard deviation of ``detected`` on the reference grid; ``keypoint_drop`` and
     ``keypoint_outlier`` are the shares that go missing or err three times as far.
-    ``noise``: standard deviation of the pixel noise of samples that are not augmented, ``blur`` the share blurred.
+    ``noise``: standard deviation of the pixel noise (of 255) of samples that are not augmented;
+    ``blur``: the share of them that is blurred.
     ``colours``: "clothes", or "parts" for one fixed colour per part (the control of experiments).
     ``cache``: a folder that ``prepare`` fills with base pictures; None renders each sample when asked for.
     """

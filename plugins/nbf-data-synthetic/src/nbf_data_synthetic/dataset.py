@@ -6,24 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
 from nbf_core.contracts import BodyModel
 from nbf_core.conventions import OPENPOSE_25, mirror_permutation
 from nbf_core.types import BodyParams, Camera, Sample
-from nbf_datasets.patches import REFERENCE, Patch, draw, hide_map, texture
-
 from nbf_data_synthetic import augment
 from nbf_data_synthetic.cache import BaseCache, fill
 from nbf_data_synthetic.config import SyntheticConfig
 from nbf_data_synthetic.placing import pose_body
 from nbf_data_synthetic.rendering import Base, BaseRenderer
+from nbf_datasets.patches import REFERENCE, Patch, draw, hide_map, texture
 
 _AUGMENT, _PATCH, _DETECTOR = 1, 2, 3  # what further random numbers are for
 
 
 class SyntheticPeople:
-    """Rendered people with exact labels. The same configuration and index give the same sample on any machine.
+    """Rendered people with exact labels: one configuration and index give one sample, on any machine.
 
-    With ``config.augment`` each epoch (:meth:`set_epoch`) turns, scales, mirrors, recolours and occludes anew.
+    With ``config.augment`` each epoch (:meth:`set_epoch`) turns, scales, recolours and occludes anew.
     """
 
     def __init__(self, config: SyntheticConfig, body: BodyModel):
@@ -48,7 +48,7 @@ class SyntheticPeople:
         self._epoch.fill_(epoch)
 
     def prepare(self, directory: str | Path | None = None, workers: int = 1) -> None:
-        """Render what is missing into ``directory`` (default: ``config.cache``) and read from there from now on."""
+        """Render what is missing into ``directory`` (default: ``config.cache``); from now on read there."""
         directory = directory or self.config.cache
         if directory is None:
             raise ValueError("prepare: no directory given, and the configuration names no cache")
@@ -74,7 +74,9 @@ class SyntheticPeople:
         return Sample(
             image=torch.from_numpy(image),
             camera=Camera(
-                focal=torch.full((2,), float(base.focal)), center=torch.full((2,), size / 2), size=(size, size)
+                focal=torch.full((2,), float(base.focal)),
+                center=torch.full((2,), size / 2),
+                size=(size, size),
             ),
             index=torch.tensor(index),
             params=BodyParams(
@@ -135,7 +137,9 @@ class SyntheticPeople:
         config = self.config
         more = (int(self._epoch),) if config.augment else ()
         rng = self._renderer.generator(index, _DETECTOR, *more)
-        noise = rng.standard_normal((len(keypoints), 2)) * config.keypoint_noise * config.image_size / REFERENCE
+        noise = (
+            rng.standard_normal((len(keypoints), 2)) * config.keypoint_noise * config.image_size / REFERENCE
+        )
         luck = rng.random(len(keypoints))
         outlier = luck > 1 - config.keypoint_outlier
         noise[outlier] *= 3

@@ -8,17 +8,17 @@ from zipfile import BadZipFile
 
 import numpy as np
 import torch
+from numba import njit
+
 from nbf_core.contracts import BodyModel
 from nbf_core.errors import AssetError
 from nbf_core.types import BodyParams
-from numba import njit
-
 from nbf_data_synthetic.turns import about, compose
 
 
 @cache
 def load_poses(split: str) -> np.ndarray:
-    """Axis-angle poses [n, 24, 3] float64 of a split; the root's in a world whose y is up. Nothing is unpickled."""
+    """Axis-angle poses [n, 24, 3] float64 of a split; the root's in a world whose y is up."""
     source = files("nbf_data_synthetic") / "data" / "poses.npz"
     try:
         with as_file(source) as path, np.load(path, allow_pickle=False) as stored:
@@ -45,7 +45,7 @@ def draw_person(rng: np.random.Generator, split: str, shapes: int) -> tuple[np.n
 
 
 def draw_place(rng: np.random.Generator, vertices: np.ndarray, image_size: int) -> tuple[float, np.ndarray]:
-    """Focal length (pixels) and translation [3] that put a body's bounding box into a crop as a detector would.
+    """Focal length (pixels) and translation [3] that put a body into a crop as a detector would.
 
     ``vertices`` [V, 3] are the posed body at the origin. The larger side of the box takes .65 to .95 of the
     crop; one crop in eight cuts the body.
@@ -64,7 +64,7 @@ def draw_place(rng: np.random.Generator, vertices: np.ndarray, image_size: int) 
 
 @njit(cache=True, nogil=True)
 def _fit_box(points, focal, side, middle, place):
-    """Move ``place`` [3] until the projected box has its larger side and its middle (from the centre) as asked."""
+    """Move ``place`` [3] until the projected box has its larger side and its middle as asked."""
     for _ in range(5):
         x0, x1, y0, y1, nearest = 1e9, -1e9, 1e9, -1e9, 1e9
         for i in range(0, len(points), 3):

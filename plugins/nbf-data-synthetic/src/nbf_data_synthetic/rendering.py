@@ -6,14 +6,14 @@ from copy import deepcopy
 from typing import NamedTuple
 
 import numpy as np
-from nbf_core.contracts import BodyModel
-from nbf_raster import rasterise, vertex_normals
 
+from nbf_core.contracts import BodyModel
 from nbf_data_synthetic import clothes
 from nbf_data_synthetic.backgrounds import paint
 from nbf_data_synthetic.config import SyntheticConfig
 from nbf_data_synthetic.placing import draw_person, draw_place, pose_body
 from nbf_data_synthetic.shading import compose, draw_lights
+from nbf_raster import rasterise, vertex_normals
 
 GENERATOR = 1
 """Version of what is drawn: it changes whenever the same seed gives another picture."""
@@ -76,10 +76,10 @@ class BaseRenderer:
             dressed, self.faces, (focal * _FINE,) * 2, (size * _FINE / 2,) * 2, (size * _FINE,) * 2, cull=True
         )
         image = np.empty((3, size, size), np.uint8)
-        compose(
-            fine.triangle, fine.barycentric, self.faces, self.rest, vertex_normals(dressed, self.faces), self.parts,
-            outfit, self.marks, textures, lights, background, image,
-        )  # fmt: skip
+        normals = vertex_normals(dressed, self.faces)
+        surface = (self.faces, self.rest, normals, self.parts)
+        look = (outfit, self.marks, textures, lights, background)
+        compose(fine.triangle, fine.barycentric, *surface, *look, image)
 
         def project(points: np.ndarray) -> np.ndarray:
             moved = points + transl.astype(np.float64)
@@ -100,7 +100,9 @@ class BaseRenderer:
         """The kernel nearest to the surface point in the middle of each cell."""
         cells = self.config.map_size
         scale = cells / self.config.image_size
-        seen = rasterise(dressed, self.faces, (focal * scale,) * 2, (cells / 2,) * 2, (cells, cells), cull=True)
+        seen = rasterise(
+            dressed, self.faces, (focal * scale,) * 2, (cells / 2,) * 2, (cells, cells), cull=True
+        )
         corner = seen.barycentric.argmax(-1)
         hit = seen.triangle >= 0
         vertex = self.faces[np.maximum(seen.triangle, 0), corner]

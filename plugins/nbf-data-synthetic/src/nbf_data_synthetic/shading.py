@@ -9,7 +9,7 @@ from nbf_data_synthetic.clothes import EYES, HAIR, SHOES, SKIN, garment
 from nbf_data_synthetic.colours import near
 from nbf_data_synthetic.textures import evaluate
 
-# Lights are rows of direction to the light (camera coordinates) and colour; row 0 holds sky and ground instead.
+# Lights are rows of direction to the light (camera coordinates) and colour; row 0 holds sky and ground.
 
 
 def draw_lights(rng: np.random.Generator) -> np.ndarray:
@@ -33,8 +33,9 @@ def draw_lights(rng: np.random.Generator) -> np.ndarray:
 def compose(triangle, weights, faces, rest, normals, parts, outfit, marks, textures, lights, background, out):
     """Shade what a raster [n h, n w] sees and average n x n of its pixels over ``background`` [h, w, 3].
 
-    ``rest``, ``normals`` [V, 3] (camera coordinates) and ``parts`` [V] belong to the vertices. All n x n pixels
-    count for the edge of the body; those off the diagonal are only shaded where none was. Writes ``out`` [3, h, w].
+    ``rest``, ``normals`` [V, 3] (camera coordinates) and ``parts`` [V] belong to the vertices. All n x n
+    pixels count for the edge of the body; those off the diagonal are only shaded where none was. Writes
+    uint8 ``out`` [3, h, w].
     """
     height, width = background.shape[:2]
     fine = len(triangle) // height

@@ -10,7 +10,18 @@ from nbf_data_synthetic.noise import lattice, noise3
 
 # A texture is a row of numbers: kind, three colours, a direction times frequency (1/m), a second frequency, a
 # threshold, grain strength, grain frequency, seed.
-KIND, FIRST, SECOND, THIRD, AXIS, FREQUENCY, THRESHOLD, GRAIN, GRAIN_FREQUENCY, SEED = 0, 1, 4, 7, 10, 13, 14, 15, 16, 17
+KIND, FIRST, SECOND, THIRD, AXIS, FREQUENCY, THRESHOLD, GRAIN, GRAIN_FREQUENCY, SEED = (
+    0,
+    1,
+    4,
+    7,
+    10,
+    13,
+    14,
+    15,
+    16,
+    17,
+)
 WIDTH = 18
 PLAIN, STRIPES, CHECKS, CLOUDS, CAMOUFLAGE, DOTS, PRINT, FADE, MOSAIC, PARTS = range(10)
 
@@ -23,8 +34,10 @@ def plain(rng: np.random.Generator, colour: np.ndarray, grain: float = 0.08) -> 
     return t
 
 
-def random_texture(rng: np.random.Generator, colour: np.ndarray | None = None, plain_share: float = 0.4, fine: float = 4) -> np.ndarray:
-    """A texture row, plain or patterned; ``colour`` is its first colour, ``fine`` its lowest frequency (1/m)."""
+def random_texture(
+    rng: np.random.Generator, colour: np.ndarray | None = None, plain_share: float = 0.4, fine: float = 4
+) -> np.ndarray:
+    """A texture row, plain or patterned; ``fine`` is its lowest frequency (1/m)."""
     colour = any_colour(rng) if colour is None else colour
     t = plain(rng, colour, 0.04 + 0.16 * rng.random())
     if rng.random() < plain_share:

@@ -23,7 +23,11 @@ def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
     (aw, ax, ay, az), (bw, bx, by, bz) = _quaternion(second), _quaternion(first)
     w = aw * bw - ax * bx - ay * by - az * bz
     axis = np.array(
-        [aw * bx + bw * ax + ay * bz - az * by, aw * by + bw * ay + az * bx - ax * bz, aw * bz + bw * az + ax * by - ay * bx]
+        [
+            aw * bx + bw * ax + ay * bz - az * by,
+            aw * by + bw * ay + az * bx - ax * bz,
+            aw * bz + bw * az + ax * by - ay * bx,
+        ]
     )
     sine = np.sqrt(axis @ axis)
     scale = 2.0 if sine < 1e-8 else 2 * np.arctan2(sine, abs(w)) / sine

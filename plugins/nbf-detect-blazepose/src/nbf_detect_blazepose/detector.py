@@ -147,4 +147,4 @@ def _same(a: Person, b: Person) -> bool:
         return False
     distance = np.linalg.norm(a.keypoints[both, :2] - b.keypoints[both, :2], axis=1).mean()
     size = max(float((p.box[2:] - p.box[:2]).max()) for p in (a, b))
-    return distance < _SAME_PERSON * size
+    return bool(distance < _SAME_PERSON * size)

@@ -25,15 +25,15 @@ class Sample(TensorRecord):
     A field is None where the data set does not know; ``lacks`` names those.
     """
 
-    image: UInt8[Tensor, "3 h w"]
+    image: UInt8[Tensor, "*b 3 h w"]
     camera: Camera
-    index: Int[Tensor, ""]
+    index: Int[Tensor, "*b"]
     params: BodyParams | None = None
-    keypoints: Float[Tensor, "25 3"] | None = None
-    detected: Float[Tensor, "25 3"] | None = None
-    visible_joints: Float[Tensor, "24"] | None = None
-    kernel_map: Int[Tensor, "mh mw"] | None = None
-    part_map: Int[Tensor, "mh mw"] | None = None
+    keypoints: Float[Tensor, "*b 25 3"] | None = None
+    detected: Float[Tensor, "*b 25 3"] | None = None
+    visible_joints: Float[Tensor, "*b 24"] | None = None
+    kernel_map: Int[Tensor, "*b mh mw"] | None = None
+    part_map: Int[Tensor, "*b mh mw"] | None = None
 
     @property
     def lacks(self) -> tuple[str, ...]:

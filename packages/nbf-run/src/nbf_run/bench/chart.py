@@ -10,7 +10,7 @@ COLOURS = ("#9aa3ad", "#e69f00", "#56b4e9", "#0072b2", "#cc79a7", "#009e73", "#d
 
 
 def write_chart(path: Path, report: dict[str, Any]) -> None:
-    """Bars of the first three metrics over all joints, with intervals; hatched where the truth was the start."""
+    """Bars of the first three metrics, all joints, with intervals; hatched where the truth was the start."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -26,7 +26,10 @@ def write_chart(path: Path, report: dict[str, Any]) -> None:
             drawn = [(c, one) for c, one in enumerate(found) if one and one["mean"] is not None]
             places = [c + (m - (len(methods) - 1) / 2) * width for c, _ in drawn]
             means = [one["mean"] for _, one in drawn]
-            spread = [[one["mean"] - one["low"] for _, one in drawn], [one["high"] - one["mean"] for _, one in drawn]]
+            spread = [
+                [one["mean"] - one["low"] for _, one in drawn],
+                [one["high"] - one["mean"] for _, one in drawn],
+            ]
             axes.bar(
                 places,
                 means,
@@ -46,7 +49,11 @@ def write_chart(path: Path, report: dict[str, Any]) -> None:
         axes.set_axisbelow(True)
     people = max(case["people"] for case in cases)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=min(3, len(labels)), frameon=False, fontsize=9)
-    figure.supxlabel(f"mean over up to {people} people, {round(100 * report['confidence'])} % interval", fontsize=9)
+    figure.legend(
+        handles, labels, loc="outside upper center", ncols=min(3, len(labels)), frameon=False, fontsize=9
+    )
+    figure.supxlabel(
+        f"mean over up to {people} people, {round(100 * report['confidence'])} % interval", fontsize=9
+    )
     figure.set_layout_engine("constrained")
     figure.savefig(path, dpi=150)

@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from nbf_core.config import Config
 from pydantic import Field, field_validator
+
+from nbf_core.config import Config
 
 CASE_SECTIONS = ("data",)
 METHOD_SECTIONS = ("fitter", "renderer", "priors")
 
 
 class CaseOptions(Config):
-    """One condition of the data: ``set`` changes the pipeline's ``data`` section, ``"data.patch_size" = 80``."""
+    """One condition of the data: ``set`` changes the ``data`` section, such as ``"data.patch_size" = 80``."""
 
     name: str = Field(min_length=1)
     set: dict[str, Any] = {}
@@ -28,10 +29,10 @@ class CaseOptions(Config):
 class MethodOptions(Config):
     """One way from the start to a body.
 
-    ``fit`` false takes the start as it is. ``start`` "truth" measures how far the objective drifts from the true
-    body. ``keypoints`` false hides the detected keypoints from the fitter. ``trust`` is the weight of the features
-    in [0, 1]; None: what their measured quality deserves. ``set`` changes the sections ``fitter``, ``renderer``
-    and ``priors``, ``"fitter.keep_only_better" = false``.
+    ``fit`` false takes the start as it is. ``start`` "truth" measures how far the fit drifts from the true
+    body. ``keypoints`` false hides the detected keypoints from the fitter. ``trust`` is the weight of the
+    features in [0, 1]; None: what their measured quality deserves. ``set`` changes the sections ``fitter``,
+    ``renderer`` and ``priors``, such as ``"fitter.keep_only_better" = false``.
     """
 
     name: str = Field(min_length=1)

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
+from torch import Tensor
+
 from nbf_core.contracts import BodyModel, Metric
 from nbf_core.conventions import H36M_17, SMPL_24
 from nbf_core.errors import ConfigError
 from nbf_core.plugins import get_plugin_manager
 from nbf_core.types import BodyParams, Camera, Sample
-from torch import Tensor
 
 LSP_14 = (
     "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist",
@@ -28,8 +29,8 @@ _LSP_OF_BODY = [SMPL_24.index("head" if name == "head_top" else name) for name i
 class Points:
     """What a metric may ask for by its ``takes``.
 
-    ``joints`` (the body's first 24) and ``vertices`` are metres, centred on the pelvis, joint 0; ``keypoints``
-    are the 14 LSP joints in pixels of the image, None where the body does not know them.
+    ``joints`` (the body's first 24) and ``vertices`` are metres, centred on the pelvis, joint 0;
+    ``keypoints`` are the 14 LSP joints in pixels of the image, None where the body does not know them.
     """
 
     joints: Float[Tensor, "b 24 3"]
@@ -55,14 +56,16 @@ def build_metrics(names: tuple[str, ...], body: BodyModel) -> dict[str, Metric]:
         entry = get_plugin_manager().get("metrics", name)
         metrics[name] = entry.load()(entry.load_config()())
         if metrics[name].takes == "keypoints" and "h36m-17" not in body.spec.keypoint_weights:
-            raise ConfigError(f"bench.metrics: {name} needs the keypoint set h36m-17, which {body.spec.name} lacks")
+            raise ConfigError(
+                f"bench.metrics: {name} needs the keypoint set h36m-17, which {body.spec.name} lacks"
+            )
     return metrics
 
 
 def measure(
     metrics: Mapping[str, Metric], predicted: Points, truth: Points, sample: Sample
 ) -> dict[str, dict[str, list[float]]]:
-    """Values per person by metric and by set of joints: ``all``, and ``visible`` where the sample tells them."""
+    """Values per person by metric and set of joints: ``all``, and ``visible`` where the sample tells them."""
     values: dict[str, dict[str, list[float]]] = {}
     for name, metric in metrics.items():
         ours, theirs = getattr(predicted, metric.takes), getattr(truth, metric.takes)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nbf_core.contracts import Metric
 
+from nbf_core.contracts import Metric
 from nbf_run.bench.config import BenchOptions, CaseOptions, MethodOptions
 from nbf_run.bench.summary import compare, summarise
 from nbf_run.report.files import plain, write_json
@@ -20,8 +20,8 @@ NOTES = (
     "Human3.6M regressor, the true body's against the predicted one's, head segment neck to head top.",
     "all: every joint; visible: those inside the image and not behind an occluder. Intervals: percentile "
     "bootstrap of the mean over people.",
-    "Patches lie at one fixed place per image, not at the worst one. Joint centres are the free body's own: the "
-    "numbers do not compare with 3DPW's.",
+    "A patch lies at one place per image, not at the worst one. Joint centres are the body model's own: with "
+    "the free body the numbers do not compare with 3DPW's.",
     "A method that starts at the truth measures drift: how far its objective pulls the true body away.",
 )
 
@@ -78,7 +78,11 @@ def _reference(options: BenchOptions) -> str | None:
 
 
 def _case(
-    options: BenchOptions, result: Result, metrics: Mapping[str, Metric], trusts: Mapping[str, float], seed: int
+    options: BenchOptions,
+    result: Result,
+    metrics: Mapping[str, Metric],
+    trusts: Mapping[str, float],
+    seed: int,
 ) -> dict[str, Any]:
     by_method = {m.name: [row for row in result.rows if row.method == m.name] for m in options.methods}
     reference = by_method.get(_reference(options) or "", [])

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from nbf_core.config import Pipeline
 from nbf_core.contracts import BodyModel, Dataset, FeatureBank, Fitter, Metric, Regressor
 from nbf_core.errors import AssetError, ConfigError, InputError, PluginError
 from nbf_core.types import BodyParams, Observation, Sample, collate
 from nbf_core.weights import Weights
-
 from nbf_run import build
 from nbf_run.bench.config import BenchOptions, CaseOptions, MethodOptions
 from nbf_run.bench.points import body_points, build_metrics, measure
@@ -69,9 +69,10 @@ def bench(
 ) -> dict[str, Any]:
     """Run the benchmark of the built-in pipeline or TOML file ``source`` and write its report into ``out``.
 
-    Writes ``report.json`` (also returned), ``samples.csv``, ``report.md``, ``chart.png`` and ``run.json``. A sample that
-    cannot be used is listed with its reason under ``failed`` and costs only itself, in every method alike.
-    Raises ConfigError, PluginError or AssetError before anything is run, InputError where no sample was usable.
+    Writes ``report.json`` (also returned), ``samples.csv``, ``report.md``, ``chart.png`` and ``run.json``. A
+    sample that cannot be used is listed with its reason under ``failed`` and costs only itself, in every
+    method alike. Raises ConfigError, PluginError or AssetError before anything is run, InputError where no
+    sample was usable.
     """
     overrides = list(overrides)
 
@@ -159,7 +160,7 @@ def _usable(sample: Sample) -> Sample:
 def _people(
     parts: _Parts, samples: list[tuple[int, Sample]], failed: list[tuple[int, str]]
 ) -> Iterable[_Batch]:
-    """All methods on a batch; where that fails, on each of its people alone, so that one costs only itself."""
+    """All methods on a batch; where that fails, on each of its people alone: one costs only itself."""
     if not samples:
         return
     try:

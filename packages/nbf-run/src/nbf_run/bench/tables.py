@@ -19,29 +19,32 @@ _QUALITY = {
 }
 
 
-def case_table(report: dict[str, Any], case: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Header and rows of a case's results: the mean and its interval, over all and over visible joints."""
-    columns = _columns(report, case)
-    header = ["method", "n", *(_title(report, *column) for column in columns), "kept", "s/person"]
+def case_table(
+    report: dict[str, Any], case: dict[str, Any], which: str = "all"
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a case's results over ``which`` joints ("all", "visible"): means and intervals."""
+    names = _measured(report, case, which)
+    header = ["method", *(_title(report, name) for name in names), "n", "kept", "s"]
     rows = []
     for method in case["methods"]:
-        cells = [_mean(method["metrics"].get(name, {}).get(which)) for name, which in columns]
-        counts = [one["n"] for sets in method["metrics"].values() for one in sets.values()]
-        seconds = f"{method['seconds']:.3f}" if method["fit"] and method["seconds"] is not None else ""
-        rows.append([method["name"], str(max(counts, default=0)), *cells, _percent(method["kept"]), seconds])
+        found = [method["metrics"].get(name, {}).get(which) for name in names]
+        count = max((one["n"] for one in found if one), default=0)
+        seconds = f"{method['seconds']:.2f}" if method["fit"] and method["seconds"] is not None else ""
+        rows.append([method["name"], *map(_mean, found), str(count), _percent(method["kept"]), seconds])
     return header, rows
 
 
-def difference_table(report: dict[str, Any], case: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+def difference_table(
+    report: dict[str, Any], case: dict[str, Any], which: str = "all"
+) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the paired differences to the reference, and the share of people who got better."""
-    columns = _columns(report, case)
-    header = ["method", *(_title(report, *column) for column in columns)]
+    names = _measured(report, case, which)
+    header = ["method", *(_title(report, name) for name in names)]
     rows = []
     for method in case["methods"]:
         against = method.get("against_reference")
         if against:
-            found = (against.get(name, {}).get(which) for name, which in columns)
-            rows.append([method["name"], *(_difference(one) for one in found)])
+            rows.append([method["name"], *(_difference(against.get(name, {}).get(which)) for name in names)])
     return header, rows
 
 
@@ -62,25 +65,39 @@ def markdown(report: dict[str, Any]) -> str:
     lines = [f"# Benchmark of the pipeline `{run['pipeline']['name']}`", ""]
     lines += [f"Seed {run['seed']}, weights `{weights}`, {run['time']}, `{run['command']}`.", ""]
     lines += [*(f"* {note}" for note in report["notes"]), ""]
-    percent = round(100 * report["confidence"])
     for case in report["cases"]:
-        changes = ", ".join(f"{key} = {value}" for key, value in case["set"].items())
-        lines += [f"## {case['name']}" + (f" ({changes})" if changes else ""), ""]
-        seconds = case["regressor_seconds"]
-        took = "" if seconds is None else f", the regressor took {seconds:.3f} s a person"
-        lines += [f"Mean [{percent} % interval] over {case['people']} people{took}.", ""]
-        lines += _grid(*case_table(report, case))
-        header, rows = difference_table(report, case)
-        if rows:
-            lines += [f"Difference to *{report['reference']}*, person by person (share of people who improved):", ""]
-            lines += _grid(header, rows)
-        lines += [f"* sample {one['sample']} failed: {one['reason']}" for one in case["failed"]]
-        lines += [""] * bool(case["failed"])
+        lines += _case_lines(report, case)
     lines += ["## Correspondence quality of the features", ""]
     lines += _grid(*quality_table(report))
-    lines += ["The best kernel of the bank for each visible body pixel, by its distance over the rest pose; found: "]
-    lines[-1] += "among pixels whose best kernel beats the clutter."
+    lines += [
+        "The bank's best kernel for each visible body pixel: its distance over the rest pose, and its side. "
+        "Found: among pixels whose best kernel beats the clutter."
+    ]
     return "\n".join(lines) + "\n"
+
+
+def _case_lines(report: dict[str, Any], case: dict[str, Any]) -> list[str]:
+    changes = ", ".join(f"{key} = {value}" for key, value in case["set"].items())
+    seconds, percent = case["regressor_seconds"], round(100 * report["confidence"])
+    took = (
+        ""
+        if seconds is None
+        else f" The regressor took {seconds:.3f} s a person; s is the fit's time for one."
+    )
+    lines = [f"## {case['name']}" + (f" ({changes})" if changes else ""), ""]
+    lines += [f"{case['people']} people, mean [{percent} % interval], all joints.{took}", ""]
+    lines += _grid(*case_table(report, case))
+    if _measured(report, case, "visible"):
+        lines += ["Visible joints only:", "", *_grid(*case_table(report, case, "visible"))]
+    header, rows = difference_table(report, case)
+    if rows:
+        lines += [
+            f"Difference to *{report['reference']}* person by person, all joints (share who improved):",
+            "",
+        ]
+        lines += _grid(header, rows)
+    lines += [f"* sample {one['sample']} failed: {one['reason']}" for one in case["failed"]]
+    return [*lines, *[""] * bool(case["failed"])]
 
 
 def print_report(report: dict[str, Any], console: Console | None = None) -> None:
@@ -92,35 +109,44 @@ def print_report(report: dict[str, Any], console: Console | None = None) -> None
     console = console or Terminal()
 
     def show(title: str, header: list[str], rows: list[list[str]]) -> None:
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        table = Table(
+            title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1)
+        )
         for i, name in enumerate(header):
-            table.add_column(name.replace(" ", "\n") if i else name, justify="right" if i else "left", no_wrap=True)
+            table.add_column(
+                name.replace(" ", "\n") if i else name, justify="right" if i else "left", no_wrap=True
+            )
         for row in rows:
             table.add_row(*row)
         console.print(table)
 
     for case in report["cases"]:
-        show(f"{case['name']}: {case['people']} people, mean over all joints", *_brief(case_table(report, case)))
+        show(
+            f"{case['name']}: {case['people']} people, mean over all joints",
+            *_brief(case_table(report, case)),
+        )
         for failure in case["failed"]:
             console.print(f"sample {failure['sample']} failed: {failure['reason']}", markup=False)
     show("correspondence quality", *quality_table(report))
 
 
 def _brief(table: tuple[list[str], list[list[str]]]) -> tuple[list[str], list[list[str]]]:
-    """The table without counts, intervals and visible joints."""
+    """The table without intervals."""
     header, rows = table
-    keep = [i for i, name in enumerate(header) if name != "n" and not name.endswith(", visible")]
-    return [header[i] for i in keep], [[row[i].partition(" [")[0] for i in keep] for row in rows]
+    return header, [[cell.partition(" [")[0] for cell in row] for row in rows]
 
 
-def _columns(report: dict[str, Any], case: dict[str, Any]) -> list[tuple[str, str]]:
-    found = {(name, which) for m in case["methods"] for name, sets in m["metrics"].items() for which in sets}
-    return [(name, which) for name in report["metrics"] for which in ("all", "visible") if (name, which) in found]
+def _measured(report: dict[str, Any], case: dict[str, Any], which: str) -> list[str]:
+    """The metrics that the case has values of, over ``which`` joints."""
+    return [
+        name
+        for name in report["metrics"]
+        if any(which in m["metrics"].get(name, {}) for m in case["methods"])
+    ]
 
 
-def _title(report: dict[str, Any], name: str, which: str) -> str:
-    unit = report["metrics"][name]["unit"]
-    return f"{name} {unit}" + (", visible" if which == "visible" else "")
+def _title(report: dict[str, Any], name: str) -> str:
+    return f"{name} {report['metrics'][name]['unit']}"
 
 
 def _mean(value: dict[str, Any] | None) -> str:
@@ -136,7 +162,7 @@ def _difference(value: dict[str, Any] | None) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.0f} %"
+    return "" if value is None else f"{100 * value:.0f}%"
 
 
 def _grid(header: list[str], rows: Iterable[list[str]]) -> list[str]:

@@ -25,7 +25,9 @@ app.add_typer(config_app, name="config")
 
 # Typer reads these at run time; with `from __future__ import annotations` they must be module names, and
 # `list[str] | None` needs Python 3.10's own types, which Typer knows.
-PipelineArgument = Annotated[str, typer.Argument(metavar="PIPELINE", help="A built-in pipeline's name or a TOML file.")]
+PipelineArgument = Annotated[
+    str, typer.Argument(metavar="PIPELINE", help="A built-in pipeline's name or a TOML file.")
+]
 SetOption = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the pipeline: renderer.use=gaussian."),
@@ -56,7 +58,10 @@ def demo(
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Fit the shipped photos and a few occluded synthetic people; write a page that shows them."""
+    """Fit the shipped photos and write a page.
+
+    A few occluded synthetic people, whose true pose is known, are fitted too.
+    """
     from nbf_run.cli.work import demo_command
 
     return demo_command(pipeline, out, settings, json)
@@ -74,7 +79,10 @@ def fit(
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> int:
-    """Fit everybody in photos; write overlays, meshes, numbers and a page."""
+    """Fit everybody in photos.
+
+    Writes overlays, occlusion masks, side views, meshes, numbers and a page that shows them.
+    """
     from nbf_run.cli.work import fit_command
 
     extra = [] if focal is None else [("fit.focal", focal)]

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nbf_core.config import parse_override
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from nbf_core.config import parse_override
 from nbf_run.cli.main import DONE, FAILED, SOME_FAILED
 
 _MILLIMETRES = ("MPJPE mm", "PA-MPJPE mm")
@@ -95,7 +95,7 @@ def _progress() -> Iterator[Any]:
 
 def _finish(report: Mapping[str, Any], as_json: bool) -> int:
     """Print results and failures; the exit code."""
-    from nbf_run.report.files import plain
+    from nbf_run.jsons import plain
 
     failures = [entry["error"] for entry in report["images"] if entry["status"] == "failed"]
     for line in failures:
@@ -128,7 +128,9 @@ def _table(report: Mapping[str, Any]) -> Table:
         for position, person in enumerate(entry["people"]):
             cells = [arrow(person["keypoint_error_percent"], 1)]
             if millimetres:
-                cells += [arrow(person["errors_mm"].get(name.removesuffix(" mm")), 0) for name in _MILLIMETRES]
+                cells += [
+                    arrow(person["errors_mm"].get(name.removesuffix(" mm")), 0) for name in _MILLIMETRES
+                ]
             cells += [f"{100 * person['occluded_share']:.0f}", "yes" if person["kept"] else "no"]
             table.add_row(person_title(entry, position), *cells)
     return table

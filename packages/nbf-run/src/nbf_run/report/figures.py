@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from nbf_core.types import Camera
 from PIL import Image
 
+from nbf_core.types import Camera
 from nbf_run.crop import keypoints_in, resample
 from nbf_run.report import drawing
 from nbf_run.report.side import side_view

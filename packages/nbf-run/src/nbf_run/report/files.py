@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
-from nbf_core.types import BodyParams
 
+from nbf_core.types import BodyParams
+from nbf_raster import vertex_normals
 from nbf_run.results import FittedImage, FittedPerson, Posed
 
 _PARAMETERS = ("global_orient", "body_pose", "betas", "transl")
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON that every reader takes: what is not finite becomes null."""
-    path.write_text(json.dumps(plain(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def plain(value: Any) -> Any:
-    """Numbers, lists and tables of Python out of arrays, paths and tuples."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set)):
-        return [plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value if value is None or isinstance(value, (str, int, bool)) else str(value)
 
 
 def person_record(person: FittedPerson) -> dict[str, Any]:
@@ -74,7 +54,9 @@ def image_record(image: FittedImage) -> dict[str, Any]:
 def write_person(folder: Path, number: int, image: FittedImage, person: FittedPerson) -> dict[str, str]:
     """Arrays (npz) and the fitted body (GLB) of a person; the names of the files by kind."""
     stem = f"person-{number}"
-    arrays = {f"{role}_{key}": value for role in ("start", "fit") for key, value in _arrays(person, role).items()}
+    arrays = {
+        f"{role}_{key}": value for role in ("start", "fit") for key, value in _arrays(person, role).items()
+    }
     np.savez_compressed(
         folder / f"{stem}.npz",
         faces=image.faces,
@@ -93,16 +75,20 @@ def write_person(folder: Path, number: int, image: FittedImage, person: FittedPe
 
 
 def write_glb(path: Path, vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"]) -> None:
-    """A mesh in camera coordinates as glTF: y up and z towards the viewer, metres, at the pelvis' distance."""
+    """A mesh in camera coordinates as glTF.
+
+    Y up and z towards the viewer, metres, at the pelvis' distance.
+    """
     import trimesh
 
-    mesh = trimesh.Trimesh(vertices * np.array([1.0, -1.0, -1.0]), faces, process=False)
+    vertices = vertices * np.array([1.0, -1.0, -1.0])
+    # Normals are written too, so that viewers shade smoothly.
+    mesh = trimesh.Trimesh(vertices, faces, vertex_normals=vertex_normals(vertices, faces), process=False)
     mesh.visual = trimesh.visual.TextureVisuals(
         material=trimesh.visual.material.PBRMaterial(
             baseColorFactor=(74, 140, 226, 255), metallicFactor=0.0, roughnessFactor=0.7
         )
     )
-    _ = mesh.vertex_normals  # computed here so that viewers shade smoothly
     path.write_bytes(mesh.export(file_type="glb", include_normals=True))
 
 
@@ -116,4 +102,8 @@ def _parameters(params: BodyParams) -> dict[str, np.ndarray]:
 
 def _arrays(person: FittedPerson, role: str) -> dict[str, np.ndarray]:
     posed = person.start if role == "start" else person.fitted
-    return {**_parameters(posed.params), "vertices": posed.vertices.astype(np.float32), "joints": posed.joints}
+    return {
+        **_parameters(posed.params),
+        "vertices": posed.vertices.astype(np.float32),
+        "joints": posed.joints,
+    }

@@ -15,10 +15,27 @@ from nbf_run.report import drawing
 _CAPTIONS = {
     "photo": ("Input and its keypoints: the person’s left blue, right red", "Input with keypoints"),
     "start": ("Start: the network’s estimate", "Estimated body over the picture"),
-    "fit": ("Fit: the body that explains keypoints and features best", "Fitted body over the picture"),
+    "fit": ("Fit: the body that explains the picture best", "Fitted body over the picture"),
     "occlusion": ("Occlusion: red where something else explains the picture better", "Occlusion mask"),
-    "side": ("The fit from its side, on a half-metre grid; the camera stood to the left", "Fitted body from the side"),
+    "side": (
+        "The fit from its side, on a half-metre grid; the camera stood to the left",
+        "Fitted body from the side",
+    ),
 }
+
+_ABOUT_PHOTOS = (
+    "Each row is one person: what came in, the estimate that the fit starts from, and the result. "
+    "Keypoint error is the mean distance to the detector’s keypoints, in percent of the person’s "
+    "size. It says how well the body lies on the picture, not whether its depth is right: look at the "
+    "side view."
+)
+
+_ABOUT_SAMPLES = (
+    "Rendered people of the test set with a square laid over them. Their true pose is known, so these "
+    "rows give errors in millimetres over all joints, hidden ones too: MPJPE after moving the pelvis "
+    "onto the true one, PA-MPJPE after the best similarity. Measured on this free body; not "
+    "comparable with numbers on SMPL bodies."
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +53,10 @@ def write_page(
     records: Sequence[Mapping[str, Any]],
     credits: Sequence[str] = (),
 ) -> None:
-    """Write the page of a run; ``records`` are those of its photos, with ``files`` relative to the page's folder."""
+    """Write the page of a run.
+
+    ``records`` are those of its photos, with ``files`` relative to the page's folder.
+    """
     from jinja2 import Environment, PackageLoader
 
     environment = Environment(
@@ -45,23 +65,12 @@ def write_page(
     photos = [record for record in records if not record["synthetic"]]
     rendered = [record for record in records if record["synthetic"]]
     sections = [
-        {
-            "title": "Photos",
-            "about": "Each row is one person: what came in, the estimate that the fit starts from, and the result. "
-            "Keypoint error is the mean distance to the detector’s keypoints, in percent of the person’s size.",
-            "people": _people(photos),
-        },
-        {
-            "title": "Synthetic people behind a patch",
-            "about": "Rendered people of the test set with a square laid over them. Their true pose is known, so "
-            "these rows give errors in millimetres: MPJPE after moving the pelvis onto the true one, PA-MPJPE after "
-            "the best similarity. Measured on this free body; not comparable with numbers on SMPL bodies.",
-            "people": _people(rendered),
-        },
+        {"title": "Photos", "about": _ABOUT_PHOTOS, "people": _people(photos)},
+        {"title": "Synthetic people behind a patch", "about": _ABOUT_SAMPLES, "people": _people(rendered)},
     ]
     text = environment.get_template("page.html.j2").render(
         title=heading.title,
-        lede=heading.lede,
+        lede=f"{heading.lede} {_means(report['trust'])}",
         pipeline=report["pipeline"],
         facts=_facts(report),
         colours={
@@ -80,6 +89,16 @@ def write_page(
 
 
 _COLUMNS = ("Person", "Keypoint error", "Objective", "MPJPE mm", "PA-MPJPE mm", "Hidden", "Kept", "Seconds")
+
+
+def _means(trust: float) -> str:
+    """What the fit is made of, said in a sentence."""
+    if trust <= 0:
+        return (
+            "These fits follow the keypoints alone: the network’s features have not been measured to be good "
+            "enough to be trusted, so read the occlusion pictures with doubt."
+        )
+    return "A fit follows the detected keypoints and the features that the network has learned."
 
 
 def _facts(report: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -117,7 +136,11 @@ def _people(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                     "verdict": "" if person["kept"] else "fit not better than its start: start kept",
                     "links": [*links, ("numbers (JSON)", f"{quote(record['folder'])}/result.json")],
                     "figures": [
-                        {"src": files[kind], "caption": caption, "alt": f"{alt}: {person_title(record, position)}"}
+                        {
+                            "src": files[kind],
+                            "caption": caption,
+                            "alt": f"{alt}: {person_title(record, position)}",
+                        }
                         for kind, (caption, alt) in _CAPTIONS.items()
                     ],
                 }
@@ -127,7 +150,9 @@ def _people(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _rows(record: Mapping[str, Any]) -> list[list[str]]:
     def arrow(pair: Mapping[str, float] | None, digits: int = 1, unit: str = "") -> str:
-        return "–" if pair is None else f"{number(pair['start'], digits)} → {number(pair['fit'], digits)}{unit}"
+        return (
+            "–" if pair is None else f"{number(pair['start'], digits)} → {number(pair['fit'], digits)}{unit}"
+        )
 
     return [
         [

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nbf_core.config import Pipeline
-from nbf_core.weights import Weights
 from PIL import Image
 
+from nbf_core.config import Pipeline
+from nbf_core.weights import Weights
+from nbf_run.jsons import write_json
 from nbf_run.report.figures import person_figures, photo_figure
-from nbf_run.report.files import image_record, write_json, write_person
+from nbf_run.report.files import image_record, write_person
 from nbf_run.report.page import Heading, write_page
 from nbf_run.results import FittedImage
 from nbf_run.run_info import write_run_info
@@ -55,7 +56,12 @@ class RunDirectory:
         self.records.append(record)
 
     def finish(
-        self, task: str, heading: Heading, trust: float, weights: Weights | None = None, credits: Sequence[str] = ()
+        self,
+        task: str,
+        heading: Heading,
+        trust: float,
+        weights: Weights | None = None,
+        credits: Sequence[str] = (),
     ) -> dict[str, Any]:
         """Write page, report and ``run.json``; returns the report."""
         write_run_info(self.out, self.pipeline, task, weights, self.pipeline.options["fit"].device)
@@ -102,9 +108,7 @@ def summary(records: Sequence[dict[str, Any]], failures: Sequence[dict[str, str]
         "failed": len(failures),
         "people": len(people),
         "kept": sum(person["kept"] for person in people),
-        "keypoint_error_percent": {
-            role: median("keypoint_error_percent", role) for role in ("start", "fit")
-        },
+        "keypoint_error_percent": {role: median("keypoint_error_percent", role) for role in ("start", "fit")},
         "seconds": round(sum(record["seconds"] for record in records), 2),
     }
 

@@ -7,10 +7,10 @@ import math
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from nbf_core.types import Camera
-from nbf_raster import rasterise
 from PIL import Image, ImageFilter
 
+from nbf_core.types import Camera
+from nbf_raster import rasterise
 from nbf_run.report.drawing import over, shade_body
 
 _PITCH = math.radians(9)  # the viewer looks down a little, so that the ground is seen as one
@@ -26,7 +26,8 @@ def side_view(
 ) -> UInt8[np.ndarray, "side side 3"]:
     """The body turned by 90 degrees about the camera's vertical, on a ground at its lowest point.
 
-    The camera that took the photo is taken to be upright: up is against its y axis. It stood on the picture's left.
+    The camera that took the photo is taken to be upright: up is against its y axis. It stood on the
+    picture's left.
     """
     low, high = vertices.min(0), vertices.max(0)
     middle = (low + high) / 2

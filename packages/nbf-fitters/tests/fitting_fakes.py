@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nbf_core.conventions import OPENPOSE_25, SMPL_24, mirror_permutation
+from nbf_core.geometry.orientation import kernel_orientation_labels
 from nbf_core.types import (
     BodyOutput,
     BodyParams,
@@ -23,7 +24,8 @@ from nbf_core.types import (
 
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 REST = [
-    (0, 0, 0), (0.1, -0.08, 0), (-0.1, -0.08, 0), (0, 0.1, 0), (0.1, -0.48, 0), (-0.1, -0.48, 0), (0, 0.25, 0),
+    (0, 0, 0), (0.1, -0.08, 0), (-0.1, -0.08, 0), (0, 0.1, 0), (0.1, -0.48, 0), (-0.1, -0.48, 0),
+    (0, 0.25, 0),
     (0.1, -0.9, 0), (-0.1, -0.9, 0), (0, 0.3, 0), (0.1, -0.95, 0.12), (-0.1, -0.95, 0.12), (0, 0.52, 0),
     (0.08, 0.42, 0), (-0.08, 0.42, 0), (0, 0.62, 0.03), (0.18, 0.45, 0), (-0.18, 0.45, 0), (0.45, 0.45, 0),
     (-0.45, 0.45, 0), (0.7, 0.45, 0), (-0.7, 0.45, 0), (0.8, 0.45, 0), (-0.8, 0.45, 0),
@@ -32,7 +34,8 @@ REST = [
 MARKERS = {
     "nose": (15, (0, 0.05, 0.12)), "left_eye": (15, (0.03, 0.09, 0.1)), "right_eye": (15, (-0.03, 0.09, 0.1)),
     "left_ear": (15, (0.08, 0.06, 0)), "right_ear": (15, (-0.08, 0.06, 0)),
-    "left_big_toe": (10, (0.02, 0, 0.05)), "left_small_toe": (10, (0.06, 0, 0.03)), "left_heel": (7, (0, -0.05, -0.05)),
+    "left_big_toe": (10, (0.02, 0, 0.05)), "left_small_toe": (10, (0.06, 0, 0.03)), 
+    "left_heel": (7, (0, -0.05, -0.05)),
     "right_big_toe": (11, (-0.02, 0, 0.05)), "right_small_toe": (11, (-0.06, 0, 0.03)),
     "right_heel": (8, (0, -0.05, -0.05)),
 }  # fmt: skip
@@ -105,6 +108,9 @@ class StickBody(nn.Module):
 class DenseRenderer:
     """Every kernel at every pixel; the eight densest are composited front to back."""
 
+    def sample(self, fragments, features, kernels):
+        raise NotImplementedError("a fit reads no features back")
+
     def render(self, kernels: Kernels, camera: Camera, attributes: Tensor, max_kernels: int | None = None):
         height, width = camera.size
         rays = camera.rays().flatten(1, 2)
@@ -136,7 +142,7 @@ class DenseRenderer:
 
 
 class FixedBank:
-    """Unit features that vary smoothly over the rest body, and one clutter direction orthogonal to none."""
+    """Unit features that vary smoothly over the rest body, and two clutter directions."""
 
     def __init__(self, body: StickBody, channels: int = 32, orientations: int = 3):
         generator = torch.Generator().manual_seed(0)
@@ -147,6 +153,12 @@ class FixedBank:
         self._clutter = F.normalize(
             torch.randn(2, channels, generator=generator, dtype=torch.float64), dim=-1
         )
+
+    def update(self, *args, **kwargs):
+        raise NotImplementedError("a fit does not teach")
+
+    def loss(self, *args, **kwargs):
+        raise NotImplementedError("a fit does not teach")
 
     def clutter(self, centers: int = 1) -> Tensor:
         return self._clutter[:centers]
@@ -185,8 +197,6 @@ def disturb(params: BodyParams, degrees: float, seed: int = 1) -> BodyParams:
 
 def observe(body: StickBody, bank: FixedBank, truth: BodyParams, camera: Camera) -> Observation:
     """What ideal features and a perfect detector would see."""
-    from nbf_core.geometry.orientation import kernel_orientation_labels
-
     output = body(truth)
     points = body.keypoints(output, "openpose-25")
     labels = kernel_orientation_labels(points, body.spec.kernel_limbs, bank.features.shape[1])
