@@ -1,4 +1,4 @@
-"""The published bank and loss (3DNBF), held against ours. Published rows are bin by bin: ``orientation * k + kernel``."""
+"""The published bank and loss, held against ours. Published rows are bin by bin: ``orientation * k + kernel``."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
+
 from nbf_feature_banks.config import NearestMemoryConfig
 from nbf_feature_banks.nearest_memory import NearestMemoryBank
 from nbf_testing.golden import cases
-from torch import Tensor
 
 HERE = Path(__file__).parent / "golden"
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+
 from nbf_core.contracts import FeatureBank
 from nbf_core.errors import ShapeError
 from nbf_feature_banks.config import NearestMemoryConfig
@@ -118,6 +119,20 @@ def test_the_loss_is_differentiable_in_features_and_background(spec):
     assert torch.autograd.gradcheck(
         lambda f, b: sum(bank.loss(f, kernels, orientation, visible, b).values()), leaf
     )
+
+
+def test_an_update_between_loss_and_gradients_changes_nothing(spec):
+    gradients = []
+    for update in (False, True):
+        bank = make_bank(spec)
+        features, *rest = make_batch()
+        features.requires_grad_()
+        terms = bank.loss(features, *rest)
+        if update:
+            bank.update(features.detach(), *rest)
+        sum(terms.values()).backward()
+        gradients.append(features.grad)
+    torch.testing.assert_close(*gradients)
 
 
 def test_several_clutter_centres_separate_what_is_apart(spec):

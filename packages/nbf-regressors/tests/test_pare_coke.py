@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 import roma
 import torch
+from torch import nn
+
 from nbf_core.contracts import Regressor
 from nbf_core.errors import ConfigError, ShapeError
 from nbf_core.geometry.camera import central_ray_rotation, translation_to_weak
@@ -12,7 +14,6 @@ from nbf_core.types import BodyOutput, BodyParams, BodySpec, Camera, RegressorOu
 from nbf_regressors.config import LossWeights, PareCokeConfig
 from nbf_regressors.losses import forward_kinematics, part_loss
 from nbf_regressors.pare_coke import PareCoke
-from torch import nn
 
 JOINTS = 5
 PARENTS = (-1, 0, 1, 0, 3)

@@ -67,12 +67,27 @@ class Bank(nn.Module):
         super().__init__()
         self.features = nn.Parameter(torch.zeros(8, 1, channels))
 
+    def update(self, features, visible, orientation, background):
+        """Learns nothing."""
+
+    def loss(self, features, visible, orientation, background):
+        return {}
+
+    def clutter(self, centers=1):
+        return self.features[:1, 0]
+
 
 class Renderer:
     """Draws nothing."""
 
     def __init__(self, config):
         pass
+
+    def render(self, kernels, camera, attributes, max_kernels=None):
+        raise NotImplementedError
+
+    def sample(self, fragments, features, kernels):
+        raise NotImplementedError
 
 
 class Regressor(nn.Module):
@@ -92,6 +107,9 @@ class Regressor(nn.Module):
             rotations=torch.eye(3).repeat(b, 24, 1, 1), betas=torch.zeros(b, 10), weak_camera=weak,
             features=torch.ones(b, 4, 16, 16), parts=torch.zeros(b, 25, 16, 16),
         )  # fmt: skip
+
+    def loss(self, output, sample, body):
+        return {}
 
 
 class Fitter:

@@ -15,7 +15,8 @@ import nbf_run
 from nbf_core.errors import InputError
 from nbf_run import tasks
 from nbf_run.cli.main import run
-from nbf_run.tasks import demo_to, fit_to, shipped_photos
+from nbf_run.report.credits import Credit, read_credits
+from nbf_run.tasks import demo_to, fit_to, shipped_credits, shipped_photos
 
 
 @pytest.fixture
@@ -92,15 +93,24 @@ def test_demo_shows_photos_samples_and_credits(
     pipeline: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(tasks, "shipped_photos", lambda: [photo])
-    monkeypatch.setattr(tasks, "shipped_credits", lambda: ["A photo by <somebody>"])
+    monkeypatch.setattr(tasks, "shipped_credits", lambda: [Credit("Photos", ("by <somebody>",), "MIT")])
     report = demo_to(tmp_path / "demo", pipeline)
     names = [(entry["image"], entry["synthetic"]) for entry in report["images"]]
     assert names == [(str(photo), False), ("sample 0", True), ("sample 2", True)]
-    assert "A photo by &lt;somebody&gt;" in (tmp_path / "demo" / "index.html").read_text()
+    assert "by &lt;somebody&gt;" in (tmp_path / "demo" / "index.html").read_text()
 
 
-def test_the_package_ships_its_photos():
+def test_the_package_ships_its_photos_and_credits():
     assert len(shipped_photos()) >= 4
+    assert shipped_credits()
+
+
+def test_credits_are_read_with_their_licence():
+    text = "# Photos\n\n| a |\n|---|\n\n## Cam\n\nBy `X`, [here](a.org).\n\n    Licence\n\n    line two\n"
+    assert read_credits(text) == [
+        Credit("Photos", (), ""),
+        Credit("Cam", ("By X, here (a.org).",), "Licence\n\nline two"),
+    ]
 
 
 def test_demo_refuses_samples_that_do_not_exist(
@@ -132,3 +142,10 @@ def test_many_people_are_fitted_together_or_apart_alike(pipeline: Path, bright: 
             np.allclose(image.people[0].fitted.joints, results[0][0].people[0].fitted.joints)
             for image in result
         )
+
+
+def test_the_public_surface_is_there_and_light():
+    for name in nbf_run.__all__:
+        assert getattr(nbf_run, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = nbf_run.nothing

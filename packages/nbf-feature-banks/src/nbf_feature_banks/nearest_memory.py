@@ -7,10 +7,10 @@ import math
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from nbf_core.errors import ShapeError
-from nbf_core.types import BodySpec
 from torch import Tensor, nn
 
+from nbf_core.errors import ShapeError
+from nbf_core.types import BodySpec
 from nbf_feature_banks.config import NearestMemoryConfig
 
 
@@ -80,8 +80,7 @@ class NearestMemoryBank(nn.Module):
         """
         self._check(features, kernels, orientation, visible, background)
         config = self.config
-        memory = self.features.flatten(0, 1)
-        regulariser = (background.to(memory) @ memory.mean(0)).mean()
+        regulariser = (background.to(self.features) @ self.features.mean(dim=(0, 1))).mean()
         terms = {"noise_regulariser": config.weight_noise_regulariser * regulariser}
         if visible.any():
             contrastive = self._cross_entropy(features[visible], kernels[visible], orientation[visible])
@@ -99,11 +98,13 @@ class NearestMemoryBank(nn.Module):
         """
         k, o, _ = self.features.shape
         scaled = features / self.config.temperature
-        body = (scaled @ self.features.flatten(0, 1).to(scaled).mT).view(-1, k, o)
-        right = (scaled * self.features[kernel, orientation].to(scaled)).sum(-1)
+        # Copies: an update may follow before the gradients are taken, and must not change what they see.
+        memory, background = self.features.to(scaled, copy=True), self.background.to(scaled, copy=True)
+        body = (scaled @ memory.flatten(0, 1).mT).view(-1, k, o)
+        right = (scaled * memory[kernel, orientation]).sum(-1)
         # Where the published loss takes 1e5 off, the class leaves the sum: the same number.
         body = body.masked_fill(self.adjacency[kernel][..., None], -torch.inf).flatten(1)
-        ring = scaled @ self.background.to(scaled).mT
+        ring = scaled @ background.mT
         total = torch.logaddexp(body.logsumexp(1), ring.logsumexp(1) + math.log(self.config.weight_noise))
         return (total - right).mean()
 
@@ -153,5 +154,6 @@ def _initial(
     frequency = torch.randn(4, channels, generator=generator)
     phase = torch.rand(channels, generator=generator) * 2 * math.pi
     turn = torch.arange(bins) * config.turn
-    place = torch.cat([(rest / config.length)[:, None].expand(-1, bins, 3), turn.expand(len(rest), bins)[..., None]], -1)
+    place = (rest / config.length)[:, None].expand(-1, bins, 3)
+    place = torch.cat([place, turn.expand(len(rest), bins)[..., None]], dim=-1)
     return F.normalize(torch.cos(place @ frequency + phase), dim=-1)

@@ -28,8 +28,8 @@ class StagedFitter:
     """Fits people to features and keypoints, independently of one another.
 
     Each start is fitted for a short stage; the cheapest goes through ``stages``, each beginning from the best
-    parameters of the one before. Raises ConfigError where the configuration weighs a prior that it was not
-    handed.
+    parameters of the one before. ``trust`` in [0, 1] multiplies the weight of the features. Raises ConfigError
+    where the configuration weighs a prior that it was not handed.
     """
 
     def __init__(
@@ -39,8 +39,10 @@ class StagedFitter:
         renderer: Renderer,
         bank: FeatureBank,
         priors: Mapping[str, Prior] | None = None,
+        trust: float = 1.0,
     ):
         priors = dict(priors or {})
+        config = config.model_copy(update={"feature_weight": config.feature_weight * trust})
         for name, weight in config.priors.items():
             if weight > 0 and name not in priors:
                 raise ConfigError(

@@ -6,8 +6,9 @@ import importlib.resources
 
 import torch
 from jaxtyping import Float
-from nbf_core.errors import AssetError
 from torch import Tensor, nn
+
+from nbf_core.errors import AssetError
 
 
 class ConvNorm(nn.Sequential):

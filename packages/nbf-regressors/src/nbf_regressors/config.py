@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nbf_core.config import Config
 from pydantic import Field
+
+from nbf_core.config import Config
 
 
 class LossWeights(Config):

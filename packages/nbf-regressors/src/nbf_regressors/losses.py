@@ -6,11 +6,11 @@ import roma
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
+from torch import Tensor
+
 from nbf_core.contracts import BodyModel
 from nbf_core.geometry.camera import central_ray_rotation, weak_to_translation
 from nbf_core.types import BodyParams, RegressorOutput, Sample
-from torch import Tensor
-
 from nbf_regressors.config import LossWeights
 
 

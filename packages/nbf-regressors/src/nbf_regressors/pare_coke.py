@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
+from torch import Tensor, nn
+
 from nbf_core.contracts import BodyModel
 from nbf_core.errors import ConfigError, ShapeError
 from nbf_core.types import BodySpec, RegressorOutput, Sample
-from torch import Tensor, nn
-
 from nbf_regressors.backbones import BACKBONES, load_imagenet_lite0
 from nbf_regressors.config import PareCokeConfig
 from nbf_regressors.decoder import Decoder

@@ -10,13 +10,16 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["FittedImage", "FittedPerson", "LoadedPipeline", "load"]
+__all__ = ["FittedImage", "FittedPerson", "LoadedPipeline", "demo_to", "fit_to", "load", "shipped_photos"]
 
 _HOMES = {
     "FittedImage": "nbf_run.results",
     "FittedPerson": "nbf_run.results",
     "LoadedPipeline": "nbf_run.fitting",
+    "demo_to": "nbf_run.tasks",
+    "fit_to": "nbf_run.tasks",
     "load": "nbf_run.fitting",
+    "shipped_photos": "nbf_run.tasks",
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib.resources import files
@@ -18,6 +17,7 @@ from nbf_run import build
 from nbf_run.fitting import LoadedPipeline
 from nbf_run.images import SUFFIXES, find_images
 from nbf_run.options import FIT_NEEDS, read_pipeline
+from nbf_run.report.credits import Credit, read_credits
 from nbf_run.report.page import Heading
 from nbf_run.report.run import RunDirectory
 from nbf_run.results import FittedImage
@@ -83,19 +83,10 @@ def shipped_photos() -> list[Path]:
     return sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
 
 
-def shipped_credits() -> list[str]:
-    """The paragraphs of the photos' credits, as plain text."""
+def shipped_credits() -> list[Credit]:
+    """Whom the photos are owed to."""
     path = Path(str(files("nbf_run"))) / "data" / "photos" / "CREDITS.md"
-    if not path.is_file():
-        return []
-    blocks = re.split(r"\n\s*\n|\n(?=[-*] )", path.read_text(encoding="utf-8"))
-    plain = (re.sub(r"\[([^\]]+)\]\(([^)]+)\)", r"\1 (\2)", block) for block in blocks)
-    lines = (
-        " ".join(re.sub(r"^[-*#>\s]+|[`*]", "", block).split())
-        for block in plain
-        if not block.startswith("#")
-    )
-    return [line for line in lines if line]
+    return read_credits(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
 def _fit_photos(directory: RunDirectory, loaded: LoadedPipeline, photos: Sequence[Path], step: Step) -> None:

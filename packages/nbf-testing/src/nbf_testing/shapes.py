@@ -1,7 +1,7 @@
 """A pytest plugin: shapes in signatures are checked at every call while tests run.
 
-Load it with ``-p nbf_testing.shapes`` and name the packages: ``--check-shapes=nbf_core,my_package``. A test that
-hands over wrong shapes or types on purpose, to see the error that a user gets without these checks, is marked
+pytest loads it wherever nbf-testing is installed; name the packages: ``--check-shapes=nbf_core,my_package``. A test
+that hands over wrong shapes or types on purpose, to see the error that a user gets without these checks, is marked
 ``@pytest.mark.wrong_shapes``. Imports no nbf package: what is imported before the checks stays unchecked.
 """
 
@@ -23,7 +23,9 @@ def checker(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The packages to check."""
-    parser.addoption("--check-shapes", metavar="PACKAGES", default="", help="packages whose shapes are checked")
+    parser.addoption(
+        "--check-shapes", metavar="PACKAGES", default="", help="packages whose shapes are checked"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

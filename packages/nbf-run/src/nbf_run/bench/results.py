@@ -13,7 +13,7 @@ import numpy as np
 from nbf_core.contracts import Metric
 from nbf_run.bench.config import BenchOptions, CaseOptions, MethodOptions
 from nbf_run.bench.summary import compare, summarise
-from nbf_run.report.files import plain, write_json
+from nbf_run.jsons import plain, write_json
 
 NOTES = (
     "3D: the body's 24 joints, centred on the pelvis (joint 0); vertices alike. 2D: 14 LSP joints from the "

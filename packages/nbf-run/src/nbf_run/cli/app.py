@@ -36,10 +36,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JS
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write to.")]
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         typer.echo(f"nbf-run {__version__}")
         raise typer.Exit()
+    return wanted
 
 
 @app.callback()

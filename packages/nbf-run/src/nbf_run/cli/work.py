@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -53,7 +54,9 @@ def train_command(
     overrides = _overrides(settings)
     from nbf_run.training import train
 
-    model = train(source, out, overrides, resume)
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    with _progress() as step:
+        model = train(source, out, overrides, resume, step)
     print(json.dumps({"model": str(model)}) if as_json else f"model: {model}")
     return DONE
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from nbf_run import __version__
 from nbf_run.report import drawing
+from nbf_run.report.credits import Credit
 
 _CAPTIONS = {
     "photo": ("Input and its keypoints: the person’s left blue, right red", "Input with keypoints"),
@@ -51,7 +52,7 @@ def write_page(
     heading: Heading,
     report: Mapping[str, Any],
     records: Sequence[Mapping[str, Any]],
-    credits: Sequence[str] = (),
+    credits: Sequence[Credit] = (),
 ) -> None:
     """Write the page of a run.
 

@@ -14,6 +14,7 @@ from PIL import Image
 from nbf_core.config import Pipeline
 from nbf_core.weights import Weights
 from nbf_run.jsons import write_json
+from nbf_run.report.credits import Credit
 from nbf_run.report.figures import person_figures, photo_figure
 from nbf_run.report.files import image_record, write_person
 from nbf_run.report.page import Heading, write_page
@@ -61,7 +62,7 @@ class RunDirectory:
         heading: Heading,
         trust: float,
         weights: Weights | None = None,
-        credits: Sequence[str] = (),
+        credits: Sequence[Credit] = (),
     ) -> dict[str, Any]:
         """Write page, report and ``run.json``; returns the report."""
         write_run_info(self.out, self.pipeline, task, weights, self.pipeline.options["fit"].device)

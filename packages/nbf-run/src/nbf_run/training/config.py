@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from nbf_core.config import Config
 from pydantic import Field
+
+from nbf_core.config import Config
 
 
 class TrainOptions(Config):
@@ -24,7 +25,7 @@ class TrainOptions(Config):
     weight_decay: float = Field(0.02, ge=0)
     warmup: int = Field(300, ge=0)
     clip: float = Field(1.0, gt=0)
-    precision: Literal["32", "bf16"] = "bf16"
+    precision: Literal["float32", "bfloat16"] = "bfloat16"
     samples_per_image: int = Field(64, ge=1)
     validate_every: int = Field(1000, ge=1)
     validation_samples: int = Field(192, ge=1)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from torch.utils.data import DataLoader, Sampler
+
 from nbf_core.contracts import Dataset
 from nbf_core.types import collate
-from torch.utils.data import DataLoader, Sampler
 
 
 class EpochSampler(Sampler[int]):

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
+
 from nbf_core.config import Pipeline
 from nbf_core.contracts import BodyModel, Dataset
 from nbf_core.errors import ConfigError, InputError
 from nbf_core.weights import save_weights
-
 from nbf_run.build import build_body, build_dataset, build_networks
 from nbf_run.options import read_pipeline
 from nbf_run.run_info import write_run_info
-from nbf_run.training.callbacks import Measure
+from nbf_run.training.callbacks import Measure, Progress
 from nbf_run.training.config import TrainOptions
 from nbf_run.training.data import training_batches
 from nbf_run.training.module import Training
@@ -30,11 +32,16 @@ MODEL = "model.safetensors"
 
 
 def train(
-    source: str | Path, out: Path, overrides: list[tuple[str, Any]] | None = None, resume: Path | None = None
+    source: str | Path,
+    out: Path,
+    overrides: list[tuple[str, Any]] | None = None,
+    resume: Path | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Path:
     """Train the regressor and bank of a pipeline; returns the path of the model file below ``out``.
 
-    ``resume`` is the directory of an earlier run, whose last checkpoint is gone on from. Raises NbfError
+    ``resume`` is the directory of an earlier run, whose last checkpoint is gone on from. ``progress`` is told
+    ("training", done, total) after each step. Raises NbfError
     subclasses naming the file or key at fault; a loss that is not finite ends the run with the last
     checkpoint kept.
     """
@@ -56,7 +63,7 @@ def train(
         held_out, options.validation_samples, options.validate_every, options.batch_size, out / "validation.csv"
     )
     started = time.monotonic()
-    trainer = _trainer(options, out, measure)
+    trainer = _trainer(options, out, [measure, *([Progress(progress)] if progress else [])])
     batches = training_batches(data, options.batch_size, pipeline.seed, options.workers)
     try:
         trainer.fit(module, batches, ckpt_path=checkpoint)
@@ -85,21 +92,25 @@ def export(module: Training, path: Path, metadata: dict[str, Any]) -> Path:
     return path
 
 
-def _trainer(options: TrainOptions, out: Path, measure: Measure) -> L.Trainer:
+def _trainer(options: TrainOptions, out: Path, callbacks: list[L.Callback]) -> L.Trainer:
     keep = ModelCheckpoint(
         dirpath=out, filename="last", every_n_train_steps=options.checkpoint_every,
         enable_version_counter=False, save_on_train_epoch_end=False, auto_insert_metric_name=False,
     )  # fmt: skip
-    # Lightning advises more workers; a data set with a cache needs none, and two cores have no room for them.
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    # What Lightning says about itself, and its advice for machines with many cores, tells a user nothing.
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    advice = ("does not have many workers", "exists and is not empty", "dirpath has changed", "LeafSpec", "logging interval")
+    for message in advice:
+        warnings.filterwarnings("ignore", message=f".*{message}.*")
     return L.Trainer(
         accelerator="auto",
         devices="auto",
         max_steps=options.steps,
         max_epochs=-1,
-        precision="bf16-mixed" if options.precision == "bf16" else "32-true",
+        precision="bf16-mixed" if options.precision == "bfloat16" else "32-true",
         gradient_clip_val=options.clip,
-        callbacks=[keep, measure, RichProgressBar(refresh_rate=10)],
+        callbacks=[keep, *callbacks],
+        enable_progress_bar=False,
         logger=CSVLogger(out, name=None, version="log"),
         log_every_n_steps=50,
         enable_model_summary=False,

@@ -8,11 +8,11 @@ import lightning as L
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
 from nbf_core.contracts import BodyModel, FeatureBank, Regressor
 from nbf_core.geometry.orientation import kernel_orientation_labels
 from nbf_core.types import Sample
-from torch import Tensor
-
 from nbf_run.training.config import TrainOptions
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+
 from nbf_core.contracts import BodyModel, FeatureBank, Regressor
 from nbf_core.geometry.alignment import similarity_align
 from nbf_core.types import Sample
-
 from nbf_run.estimate import start_params
 from nbf_run.quality import QualityMeter, correspondence_quality
 
