@@ -92,10 +92,16 @@ def test_a_single_bad_input_is_a_failure(nbf_run, batch, quick, tmp_path):
         ("nonsense", "expected KEY=VALUE"),
     ],
 )
-def test_wrong_settings_end_with_2_and_name_the_key(nbf_run, photos, tmp_path, setting, words):
-    done = nbf_run("fit", "demo", photos / "walk_front.jpg", "--out", tmp_path / "out", "--set", setting)
+def test_wrong_settings_end_with_2_and_name_the_key(nbf_run, setting, words):
+    done = nbf_run("config", "check", "demo", "--set", setting)
     assert done.returncode == 2
     assert words in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_fit_with_a_wrong_setting_does_not_begin(nbf_run, photos, tmp_path):
+    done = nbf_run("fit", "demo", photos / "walk_front.jpg", "--out", tmp_path / "out", "--set", "renderer.use=gausian")
+    assert done.returncode == 2
+    assert "did you mean 'gaussian'?" in done.stderr and len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
 

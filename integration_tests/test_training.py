@@ -74,7 +74,9 @@ def test_the_same_seed_gives_the_same_model(run_directory, tmp_path):
 
     again = read_weights(train("small", tmp_path, tiny("train.steps=4")))
     for name, value in read_weights(run_directory[0] / "model.safetensors").tensors.items():
-        torch.testing.assert_close(again.tensors[name], value, rtol=0, atol=0, msg=lambda text, name=name: f"{name}: {text}")
+        torch.testing.assert_close(
+            again.tensors[name], value, rtol=0, atol=0, msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 def test_a_directory_without_a_checkpoint_is_refused(tmp_path):

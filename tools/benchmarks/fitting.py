@@ -110,9 +110,7 @@ def observe(body, bank, truth: BodyParams, camera: Camera, args, generator) -> O
     confidence = torch.ones(points.shape[:2])
     pixels = camera.project(points)
     if side:
-        for i, (x, y) in enumerate(
-            (middle - side / 2 + 4 * torch.randn(len(points), 2, generator=generator)).int()
-        ):
+        for i, (x, y) in enumerate((middle - side / 2 + 4 * torch.randn(len(points), 2, generator=generator)).int()):
             x, y = int(x.clamp(0, SIZE - side)), int(y.clamp(0, SIZE - side))
             features[i, y : y + side, x : x + side] = bank.clutter()
             low = torch.tensor([x, y])
@@ -147,9 +145,7 @@ def objectives(base: settings.StagedConfig) -> dict[str, settings.StagedConfig]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=16)
     parser.add_argument("--degrees", type=float, default=15.0, help="disturbance of every rotation, per axis")
     parser.add_argument("--shrink", type=float, default=0.0, help="0: the true pose, 1: the mean pose")

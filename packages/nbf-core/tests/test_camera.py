@@ -95,12 +95,7 @@ def test_each_camera_of_a_batch_has_its_own_picture():
 
 
 def test_points_behind_the_camera_give_no_nan():
-    assert (
-        Camera.from_field((8, 8), 10.0)
-        .project(torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, -2.0]]))
-        .isfinite()
-        .all()
-    )
+    assert Camera.from_field((8, 8), 10.0).project(torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0, -2.0]])).isfinite().all()
 
 
 def test_projection_is_differentiable():

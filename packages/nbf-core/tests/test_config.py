@@ -149,9 +149,7 @@ def test_set_reaches_into_lists_that_the_pipeline_leaves_at_their_default(manage
     stages = pipeline.section("fitter").config.stages
     assert [(stage.parameters, stage.steps) for stage in stages] == [(["all"], 10), (["arms"], 3)]
     assert pipeline.options["bench"].sizes == [9]
-    assert (
-        "stages" not in load_pipeline("base", [("renderer.use", "other")], manager=manager).table["renderer"]
-    )
+    assert "stages" not in load_pipeline("base", [("renderer.use", "other")], manager=manager).table["renderer"]
 
 
 @pytest.mark.parametrize(
@@ -206,9 +204,7 @@ def test_a_mistake_gives_one_line_that_names_file_and_key(manager, tmp_path, tex
 def test_an_unknown_component_names_file_section_and_choices(manager, tmp_path):
     with pytest.raises(PluginError) as caught:
         load(manager, tmp_path, "schema = 1\n[renderer]\nuse = 'gausian'\n")
-    assert "mine.toml: renderer.use: no renderer named 'gausian'; did you mean 'gaussian'?" in str(
-        caught.value
-    )
+    assert "mine.toml: renderer.use: no renderer named 'gausian'; did you mean 'gaussian'?" in str(caught.value)
 
 
 def test_a_missing_file_an_unknown_name_and_a_missing_section(manager, tmp_path):

@@ -39,9 +39,7 @@ def test_hard_labels_equal_the_published_ones(bins):
     data = golden(f"orienth_n{bins}")
     labels = kernel_orientation_labels(data["in__joints"], data["in__vertex_to_part"].long(), bins)
     assert (labels == data["out__vert_orients"].long()).all()
-    torch.testing.assert_close(
-        limb_directions(data["in__joints"]), data["out__part_orients"], atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(limb_directions(data["in__joints"]), data["out__part_orients"], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("bins", [1, 2, 3, 4, 8])
@@ -58,9 +56,7 @@ def test_the_label_is_the_heaviest_bin_and_weights_sum_to_one(bins):
 def test_weights_are_differentiable(bins):
     keypoints = torch.randn(1, 25, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     limbs = torch.arange(9)
-    assert torch.autograd.gradcheck(
-        lambda k: kernel_orientation_weights(k, limbs, bins), (keypoints.requires_grad_(),)
-    )
+    assert torch.autograd.gradcheck(lambda k: kernel_orientation_weights(k, limbs, bins), (keypoints.requires_grad_(),))
 
 
 def test_a_limb_without_length_gives_no_nan():

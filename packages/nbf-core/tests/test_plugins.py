@@ -129,9 +129,7 @@ def test_a_hook_may_return_nothing():
 
 
 def test_two_plugins_with_one_name_are_an_error_that_names_both_and_spares_the_rest():
-    manager = manager_of(
-        one=plugin(records=[entry("same"), entry("other")]), two=plugin(records=[entry("same")])
-    )
+    manager = manager_of(one=plugin(records=[entry("same"), entry("other")]), two=plugin(records=[entry("same")]))
     assert list(manager.entries("renderers")) == ["other"]
     with pytest.raises(PluginError, match="two renderers are named 'same': from .* and from") as caught:
         manager.get("renderers", "same")

@@ -1,11 +1,13 @@
 """Model files: written whole, read safely, refused with one clear line."""
 
+import types
+
 import pytest
 import torch
 from torch import nn
 
 from nbf_core.errors import AssetError, PluginError
-from nbf_core.plugins import PluginManager
+from nbf_core.plugins import CONTRACT, PluginManager, WeightsEntry, hookimpl
 from nbf_core.weights import load_into, read_weights, save_weights
 
 
@@ -61,6 +63,17 @@ def test_a_missing_file_and_an_unknown_name(tmp_path):
         read_weights(tmp_path / "gone.safetensors")
     with pytest.raises(PluginError, match="no weights named 'small'.*pip install nbf-model-small"):
         read_weights("small", PluginManager())
+
+
+def test_installed_weights_without_their_file_are_named():
+    plugin = types.ModuleType("half_installed")
+    plugin.NBF_CONTRACT = CONTRACT
+    entry = WeightsEntry(name="half", target="nbf_core:gone.safetensors", summary="for this test")
+    plugin.nbf_weights = hookimpl(lambda: [entry])
+    manager = PluginManager()
+    manager.register(plugin, "half-installed")
+    with pytest.raises(AssetError, match="gone.safetensors: the installed weights 'half' lack their file"):
+        read_weights("half", manager)
 
 
 def test_what_does_not_fit_is_named(file):

@@ -83,9 +83,7 @@ class StickBody(nn.Module):
     def forward(self, params: BodyParams, vertices: bool = True) -> BodyOutput:
         like = params.transl
         rest, offset, marker = (x.to(like) for x in (self.rest, self.offset, self.marker_offset))
-        rotations = roma.rotvec_to_rotmat(
-            torch.cat([params.global_orient[..., None, :], params.body_pose], -2)
-        )
+        rotations = roma.rotvec_to_rotmat(torch.cat([params.global_orient[..., None, :], params.body_pose], -2))
         scale = (1 + 0.05 * params.betas[..., :1])[..., None]
         turned, placed = [rotations[..., 0, :, :]], [params.transl]
         for joint in range(1, 24):
@@ -136,9 +134,7 @@ class DenseRenderer:
             grid=(people, height, width),
         )
         silhouette = weight.sum(-1).clamp_max(1)
-        return RenderOutput(
-            image.view(people, height, width, -1), silhouette.view(people, height, width), fragments
-        )
+        return RenderOutput(image.view(people, height, width, -1), silhouette.view(people, height, width), fragments)
 
 
 class FixedBank:
@@ -150,9 +146,7 @@ class FixedBank:
         phase = torch.rand(orientations, channels, generator=generator, dtype=torch.float64) * 2 * math.pi
         waves = torch.cos((body.spec.kernel_rest @ frequencies)[:, None] + 0.2 * phase)
         self.features = F.normalize(waves, dim=-1)
-        self._clutter = F.normalize(
-            torch.randn(2, channels, generator=generator, dtype=torch.float64), dim=-1
-        )
+        self._clutter = F.normalize(torch.randn(2, channels, generator=generator, dtype=torch.float64), dim=-1)
 
     def update(self, *args, **kwargs):
         raise NotImplementedError("a fit does not teach")
@@ -190,9 +184,7 @@ def disturb(params: BodyParams, degrees: float, seed: int = 1) -> BodyParams:
         return roma.rotvec_composition([rotation, noise])
 
     shift = params.transl.new_tensor([0.05, -0.05, 0.5])
-    return BodyParams(
-        turned(params.global_orient), turned(params.body_pose), params.betas, params.transl + shift
-    )
+    return BodyParams(turned(params.global_orient), turned(params.body_pose), params.betas, params.transl + shift)
 
 
 def observe(body: StickBody, bank: FixedBank, truth: BodyParams, camera: Camera) -> Observation:
@@ -200,9 +192,7 @@ def observe(body: StickBody, bank: FixedBank, truth: BodyParams, camera: Camera)
     output = body(truth)
     points = body.keypoints(output, "openpose-25")
     labels = kernel_orientation_labels(points, body.spec.kernel_limbs, bank.features.shape[1])
-    kernels = Kernels(
-        output.kernels, output.kernels.new_full(output.kernels.shape[:2], body.spec.kernel_precision)
-    )
+    kernels = Kernels(output.kernels, output.kernels.new_full(output.kernels.shape[:2], body.spec.kernel_precision))
     own = bank.features[torch.arange(body.spec.kernels), labels]
     rendered = DenseRenderer().render(kernels, camera, own)
     background = (1 - rendered.silhouette)[..., None] * bank.clutter(1)[0]

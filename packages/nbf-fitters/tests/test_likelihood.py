@@ -51,9 +51,7 @@ def test_published_forms_equal_the_published_values(name):
     inside = data["in__mask"] > 0
     assert (torch.stack(occluded) == data["out__occlusion_mask"].bool())[inside].all()
     (losses * torch.arange(1, people + 1)).sum().backward()
-    torch.testing.assert_close(
-        projected.grad, data["out__grad_projected_map_of_sum_k_loss_k"], atol=1e-9, rtol=1e-6
-    )
+    torch.testing.assert_close(projected.grad, data["out__grad_projected_map_of_sum_k_loss_k"], atol=1e-9, rtol=1e-6)
 
 
 def scene(generator, people=2, size=3, kernels=5, orientations=3, channels=6):

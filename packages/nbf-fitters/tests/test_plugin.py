@@ -16,7 +16,5 @@ def test_entries_load():
 
 
 def test_plugin_and_config_import_no_torch():
-    code = (
-        "import nbf_fitters.plugin, nbf_fitters.config, sys; assert not {'torch', 'numpy'} & set(sys.modules)"
-    )
+    code = "import nbf_fitters.plugin, nbf_fitters.config, sys; assert not {'torch', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -87,9 +87,7 @@ def test_people_do_not_influence_one_another(batch_size):
         alone = tool.fit(observation[[i]], start[[i]])
         torch.testing.assert_close(alone.params.body_pose[0], together.params.body_pose[i], atol=1e-7, rtol=0)
         torch.testing.assert_close(alone.loss[0], together.loss[i], atol=1e-8, rtol=0)
-        torch.testing.assert_close(
-            alone.trace["total"][:, 0], together.trace["total"][:, i], atol=1e-7, rtol=0
-        )
+        torch.testing.assert_close(alone.trace["total"][:, 0], together.trace["total"][:, i], atol=1e-7, rtol=0)
 
 
 def test_unusable_observations_come_back_as_the_start_and_spoil_nobody():

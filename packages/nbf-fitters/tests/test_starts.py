@@ -46,9 +46,7 @@ def test_rigid_alignment_recovers_a_turn():
     turned = replace(truth, global_orient=roma.rotvec_composition([turn, truth.global_orient]))
     output = BODY(turned)
     points = BODY.keypoints(output, "openpose-25")
-    found, place, cost = align_rigid(
-        points, output.joints[:, 0], observation.keypoints, observation.camera, 5.0, 30
-    )
+    found, place, cost = align_rigid(points, output.joints[:, 0], observation.keypoints, observation.camera, 5.0, 30)
     assert cost.max() < 1e-6
     torch.testing.assert_close(found, -turn, atol=1e-3, rtol=0)
     torch.testing.assert_close(place, truth.transl, atol=1e-2, rtol=0)
@@ -82,7 +80,7 @@ def test_without_keypoints_nothing_is_aligned():
 
 def test_variables_begin_at_the_base_and_scale_without_shifting():
     truth, observation = scene()
-    variables = BodyVariables(truth, ("orientation", "translation", "body_pose", "betas"))
+    variables = BodyVariables(truth, ("orientation", "translation", "body_pose", "betas"), torch.ones(3))
     begun = variables.params()
     assert anchor_cost(begun, truth).max() < 1e-9
     torch.testing.assert_close(begun.transl, truth.transl)
@@ -90,3 +88,6 @@ def test_variables_begin_at_the_base_and_scale_without_shifting():
         variables.shift[:, 2] = 0.1
     before = observation.camera.project(truth.transl[:, None])
     torch.testing.assert_close(observation.camera.project(variables.params().transl[:, None]), before)
+    with torch.no_grad():
+        variables.shift[:, 2] = -9
+    torch.testing.assert_close(variables.params().transl[:, 2], torch.ones(3, dtype=torch.float64))

@@ -21,9 +21,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 
 def test_keypoint_cost_equals_the_published_one():
-    data = {
-        k: torch.from_numpy(v) for k, v in np.load(GOLDEN / "priors_b4.npz").items() if v.dtype.kind in "f"
-    }
+    data = {k: torch.from_numpy(v) for k, v in np.load(GOLDEN / "priors_b4.npz").items() if v.dtype.kind in "f"}
     confidence = data["in__kp_pred_conf"] * data["in__kp_target_conf"] * data["in__kp_weight"]
     target = torch.cat([data["in__kp_target"], confidence[..., None]], -1)
     cost = keypoint_cost(data["in__kp_pred"], target, scale=float(data["in__sigma"]))

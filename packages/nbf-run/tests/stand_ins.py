@@ -176,9 +176,7 @@ class DataOptions(Config):
 
 
 def _entry(name: str, target: str, config: str = "NoOptions") -> ComponentEntry:
-    return ComponentEntry(
-        name=name, target=f"stand_ins:{target}", config=f"stand_ins:{config}", summary="a stand-in"
-    )
+    return ComponentEntry(name=name, target=f"stand_ins:{target}", config=f"stand_ins:{config}", summary="a stand-in")
 
 
 @hookimpl

@@ -31,9 +31,7 @@ def test_version(capsys: Capture):
     assert re.fullmatch(r"nbf-run \d+\.\d+\.\d+\n", capsys.readouterr().out)
 
 
-@pytest.mark.parametrize(
-    "arguments", [["fit"], ["fit", "demo"], ["nonsense"], ["fit", "demo", "a.jpg", "--odd"]]
-)
+@pytest.mark.parametrize("arguments", [["fit"], ["fit", "demo"], ["nonsense"], ["fit", "demo", "a.jpg", "--odd"]])
 def test_wrong_usage(capsys: Capture, arguments: list[str]):
     fails(capsys, 2, *arguments)
 
@@ -56,9 +54,7 @@ def test_missing_component(capsys: Capture, pipeline: Path):
 
 def test_missing_section(capsys: Capture, pipeline: Path, photo: Path):
     pipeline.write_text(pipeline.read_text().replace('[detector]\nuse = "bright"', ""))
-    assert "[detector]" in fails(
-        capsys, 2, "fit", str(pipeline), str(photo), "--out", str(photo.parent / "out")
-    )
+    assert "[detector]" in fails(capsys, 2, "fit", str(pipeline), str(photo), "--out", str(photo.parent / "out"))
 
 
 def test_unknown_component(capsys: Capture, pipeline: Path):
@@ -105,9 +101,14 @@ def test_missing_weights_name(capsys: Capture, pipeline: Path, photo: Path, tmp_
     assert "regressor.weights: this key is missing" in line
 
 
-def test_bad_inputs_are_named_and_the_others_go_on(
-    capsys: Capture, pipeline: Path, photo: Path, tmp_path: Path
-):
+def test_weights_that_are_not_installed(capsys: Capture, pipeline: Path, photo: Path, tmp_path: Path):
+    out = str(tmp_path / "out")
+    line = fails(capsys, 2, "fit", str(pipeline), str(photo), "--out", out, "--set", "regressor.weights=huge")
+    assert "regressor.weights: no weights named 'huge'" in line
+    assert not Path(out).exists()
+
+
+def test_bad_inputs_are_named_and_the_others_go_on(capsys: Capture, pipeline: Path, photo: Path, tmp_path: Path):
     dark, corrupt, tiny = tmp_path / "dark.png", tmp_path / "corrupt.jpg", tmp_path / "tiny.png"
     Image.new("RGB", (64, 64)).save(dark)
     corrupt.write_bytes(b"\xff\xd8\xff\xe0 nothing more")
@@ -127,9 +128,7 @@ def test_bad_inputs_are_named_and_the_others_go_on(
 
 
 def test_nothing_fitted_is_a_failure(capsys: Capture, pipeline: Path, tmp_path: Path):
-    assert "gone.jpg" in fails(
-        capsys, 1, "fit", str(pipeline), "gone.jpg", "--out", str(tmp_path / "out"), "--json"
-    )
+    assert "gone.jpg" in fails(capsys, 1, "fit", str(pipeline), "gone.jpg", "--out", str(tmp_path / "out"), "--json")
 
 
 def test_an_output_folder_that_is_a_file(capsys: Capture, pipeline: Path, photo: Path):
@@ -179,9 +178,7 @@ def test_config_show_is_a_pipeline_again(capsys: Capture, pipeline: Path, tmp_pa
     assert "batch = 3" in shown
 
 
-@pytest.mark.parametrize(
-    "command", ["plugins list", "--help", "fit --help", "config check demo", "config show demo"]
-)
+@pytest.mark.parametrize("command", ["plugins list", "--help", "fit --help", "config check demo", "config show demo"])
 def test_light_commands_import_no_torch(command: str):
     """Listing, checking and help stay light: nothing of torch, numpy or rich's progress is imported."""
     code = (
@@ -191,7 +188,5 @@ def test_light_commands_import_no_torch(command: str):
         "print('HEAVY', code, sorted(heavy))"
     )
     environment = {key: value for key, value in os.environ.items() if key != "NBF_DEBUG"}
-    result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60
-    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
     assert "HEAVY 0 []" in result.stdout, result.stdout + result.stderr

@@ -82,9 +82,7 @@ def test_too_small(tmp_path: Path, size: tuple[int, int]):
         read_image(tmp_path / "tiny.png")
 
 
-def test_too_large_is_refused_before_decoding(
-    tmp_path: Path, ramp: np.ndarray, monkeypatch: pytest.MonkeyPatch
-):
+def test_too_large_is_refused_before_decoding(tmp_path: Path, ramp: np.ndarray, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(images, "MAX_PIXELS", 1000)
     Image.fromarray(ramp).save(tmp_path / "huge.png")
     with pytest.raises(InputError, match=r"huge\.png: 60 x 40 pixels is too large"):

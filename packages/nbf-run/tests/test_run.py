@@ -139,8 +139,7 @@ def test_many_people_are_fitted_together_or_apart_alike(pipeline: Path, bright: 
     for result in results:
         assert [image.name for image in result] == [f"image-{i}" for i in range(1, 6)]
         assert all(
-            np.allclose(image.people[0].fitted.joints, results[0][0].people[0].fitted.joints)
-            for image in result
+            np.allclose(image.people[0].fitted.joints, results[0][0].people[0].fitted.joints) for image in result
         )
 
 

@@ -33,7 +33,10 @@ def find_weights(name: str | Path, manager: PluginManager | None = None) -> Path
         if not path.is_file():
             raise AssetError(f"{name}: no such model file")
         return path
-    return (manager or get_plugin_manager()).get("weights", str(name)).path
+    path = (manager or get_plugin_manager()).get("weights", str(name)).path
+    if not path.is_file():
+        raise AssetError(f"{path}: the installed weights {name!r} lack their file")
+    return path
 
 
 def read_weights(name: str | Path, manager: PluginManager | None = None) -> Weights:
@@ -56,20 +59,14 @@ def save_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any
     from safetensors.torch import save_file
 
     partial = path.with_suffix(".partial")
-    save_file(
-        {key: value.contiguous() for key, value in tensors.items()}, partial, {"nbf": json.dumps(metadata)}
-    )
+    save_file({key: value.contiguous() for key, value in tensors.items()}, partial, {"nbf": json.dumps(metadata)})
     partial.replace(path)
 
 
 def load_into(module: nn.Module, weights: Weights, prefix: str) -> None:
     """Copy the tensors named ``prefix.*`` into ``module``. Raises AssetError naming what does not fit."""
     own = module.state_dict()
-    given = {
-        key[len(prefix) + 1 :]: value
-        for key, value in weights.tensors.items()
-        if key.startswith(prefix + ".")
-    }
+    given = {key[len(prefix) + 1 :]: value for key, value in weights.tensors.items() if key.startswith(prefix + ".")}
     if not given:
         raise AssetError(f"{weights.path}: holds no {prefix} tensors")
     missing = sorted(own.keys() - given.keys())
@@ -79,9 +76,7 @@ def load_into(module: nn.Module, weights: Weights, prefix: str) -> None:
         for key in sorted(own.keys() & given.keys())
         if own[key].shape != given[key].shape
     ]
-    problems = (
-        [f"missing {_few(missing)}"] * bool(missing) + [f"unknown {_few(odd)}"] * bool(odd) + shapes[:3]
-    )
+    problems = [f"missing {_few(missing)}"] * bool(missing) + [f"unknown {_few(odd)}"] * bool(odd) + shapes[:3]
     if problems:
         raise AssetError(f"{weights.path}: does not fit the {prefix}: {'; '.join(problems)}")
     module.load_state_dict({key: value.to(own[key].dtype) for key, value in given.items()})

@@ -73,9 +73,7 @@ def _stages() -> tuple[StageConfig, ...]:
 
 
 def _start_stage() -> StageConfig:
-    return StageConfig(
-        parameters=("orientation", "translation", "body_pose"), steps=40, weights={"likelihood": 0.0}
-    )
+    return StageConfig(parameters=("orientation", "translation", "body_pose"), steps=40, weights={"likelihood": 0.0})
 
 
 class StagedConfig(Config):

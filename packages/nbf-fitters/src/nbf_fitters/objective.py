@@ -66,9 +66,7 @@ class Objective:
             weights["keypoints"] = 0.0
         return weights
 
-    def __call__(
-        self, params: BodyParams, start: BodyParams, stage: StageConfig
-    ) -> dict[str, Float[Tensor, "b"]]:
+    def __call__(self, params: BodyParams, start: BodyParams, stage: StageConfig) -> dict[str, Float[Tensor, "b"]]:
         """The weighted terms by name, differentiable in ``params``; terms without weight are left out."""
         weights = self.stage_weights(stage)
         output = self.body(params, vertices=False)

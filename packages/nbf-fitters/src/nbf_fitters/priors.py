@@ -82,9 +82,7 @@ class JointAnglePrior:
         pose = params.body_pose
         if pose.shape[-2] < 19:
             raise ShapeError(f"body_pose: the joint-angle prior needs SMPL's elbows, got {tuple(pose.shape)}")
-        backward = torch.stack(
-            [sign * pose[..., joint, axis] for joint, axis, sign in self.COMPONENTS], dim=-1
-        )
+        backward = torch.stack([sign * pose[..., joint, axis] for joint, axis, sign in self.COMPONENTS], dim=-1)
         inside = backward.clamp(max=self.LIMIT)
         cost = torch.exp(self.stiffness * inside)
         slope = self.stiffness * torch.exp(backward.new_tensor(self.stiffness * self.LIMIT))

@@ -21,9 +21,7 @@ def prepared(observation: Observation, start: BodyParams) -> tuple[Observation, 
         raise ShapeError(f"features: expected shape [b, c, h, w], got {tuple(features.shape)}")
     people = len(features)
     if tuple(camera.size) != tuple(features.shape[-2:]):
-        raise ShapeError(
-            f"camera size {camera.size} is not that of the features {tuple(features.shape[-2:])}"
-        )
+        raise ShapeError(f"camera size {camera.size} is not that of the features {tuple(features.shape[-2:])}")
     if start.transl.shape != (people, 3):
         raise ShapeError(f"start transl: expected shape ({people}, 3), got {tuple(start.transl.shape)}")
     camera = Camera(

@@ -18,7 +18,7 @@ from nbf_fitters.objective import Objective
 from nbf_fitters.records import Trace, joined, prepared, scatter, unfitted
 from nbf_fitters.starts import choose, make_starts
 from nbf_fitters.terms import usable_keypoints
-from nbf_fitters.variables import BodyVariables
+from nbf_fitters.variables import BodyVariables, nearest_depth
 
 BETAS = (0.9, 0.99)
 """Adam's, as published."""
@@ -70,9 +70,7 @@ class StagedFitter:
                     result = scatter(result, fitted.detach(), chunk)
         return result
 
-    def _usable(
-        self, observation: Observation, start: BodyParams
-    ) -> tuple[Bool[Tensor, "b"], Bool[Tensor, "b"]]:
+    def _usable(self, observation: Observation, start: BodyParams) -> tuple[Bool[Tensor, "b"], Bool[Tensor, "b"]]:
         """Whose observation and start are complete, and who has keypoints that count."""
         tensors = (observation.features, observation.camera.focal, observation.camera.center)
         tensors += (start.global_orient, start.body_pose, start.betas, start.transl)
@@ -85,7 +83,9 @@ class StagedFitter:
                 observation.keypoints, observation.keypoint_set, config.min_confidence, config.min_count
             )
             keypoints &= config.weight > 0
-        features = self.config.feature_weight * self.config.likelihood.weight > 0
+        # Features can draw a body near; they cannot find one that is not before the camera.
+        before = start.transl[:, 2] >= nearest_depth(observation.camera)
+        features = before & (self.config.feature_weight * self.config.likelihood.weight > 0)
         return usable & (keypoints | features), keypoints
 
     def _fit(self, observation: Observation, given: BodyParams, with_keypoints: bool) -> FitResult:
@@ -126,9 +126,7 @@ class StagedFitter:
         if not with_keypoints:
             # The features have to decide, and decide about place and turn first.
             weights = {name: weight for name, weight in stage.weights.items() if name != "likelihood"}
-            stage = stage.model_copy(
-                update={"weights": weights, "parameters": ("orientation", "translation")}
-            )
+            stage = stage.model_copy(update={"weights": weights, "parameters": ("orientation", "translation")})
         with torch.no_grad():
             starts = make_starts(self.config.starts, given, self.body, objective.observation, with_keypoints)
         if len(starts) == 1 and not stage.steps:
@@ -142,14 +140,13 @@ class StagedFitter:
         return best
 
 
-def descend(
-    objective: Objective, base: BodyParams, start: BodyParams, stage: StageConfig
-) -> tuple[BodyParams, Trace]:
+def descend(objective: Objective, base: BodyParams, start: BodyParams, stage: StageConfig) -> tuple[BodyParams, Trace]:
     """Adam from ``base`` in one stage: the best parameters of each person, and all terms at each step.
 
     ``start`` is what the anchor holds on to. The parameters after the last step are scored as well.
     """
-    variables = BodyVariables(base, stage.parameters)
+    camera = objective.observation.camera
+    variables = BodyVariables(base, stage.parameters, nearest_depth(camera))
     optimiser = torch.optim.Adam(variables.leaves, lr=stage.learning_rate, betas=BETAS)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, stage))
     best, best_cost = base, torch.full_like(base.transl[:, 0], torch.inf)

@@ -80,9 +80,7 @@ def alignment_weights(observation: Observation) -> Float[Tensor, "b n 3"]:
     """The keypoints, with those off the torso trusted less."""
     names = KEYPOINT_SETS[observation.keypoint_set]
     trust = observation.keypoints.new_tensor([1.0 if name in TORSO else LIMB_WEIGHT for name in names])
-    return torch.cat(
-        [observation.keypoints[..., :2], observation.keypoints[..., 2:] * trust[:, None]], dim=-1
-    )
+    return torch.cat([observation.keypoints[..., :2], observation.keypoints[..., 2:] * trust[:, None]], dim=-1)
 
 
 def choose(

@@ -6,12 +6,18 @@ from collections.abc import Sequence
 
 import roma
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-from nbf_core.types import BodyParams
+from nbf_core.types import BodyParams, Camera
 
-MIN_DEPTH = 0.1
-"""Metres; starts nearer than this, or behind the camera, are moved here."""
+CLOSEST_VIEW = 0.3
+"""Metres of the body that the map must show at least: nobody is fitted nearer to the camera than that."""
+
+
+def nearest_depth(camera: Camera) -> Float[Tensor, "b"]:
+    """The depth in metres at which the map shows ``CLOSEST_VIEW``; nearer bodies would cover every pixel."""
+    return CLOSEST_VIEW * camera.focal.amax(-1) / max(camera.size)
 
 
 class BodyVariables:
@@ -22,12 +28,13 @@ class BodyVariables:
     * Translation is ``exp(d) (t_base + (x, y, 0))``. Here ``x`` and ``y`` are metres at the person, of the
       size of the body whatever the distance, and ``d`` scales the picture of the body without shifting it.
       In metres a step that suits x and y would hardly change the depth of somebody ten metres away.
+      The depth is kept at ``nearest`` (metres, one a person) or beyond.
     """
 
-    def __init__(self, base: BodyParams, free: Sequence[str]):
+    def __init__(self, base: BodyParams, free: Sequence[str], nearest: Float[Tensor, "b"]):
         base = base.detach().clone()
-        base.transl[..., 2].clamp_(min=MIN_DEPTH)
-        self.base = base
+        base.transl[..., 2].clamp_(min=nearest)
+        self.base, self._lowest = base, torch.log(nearest / base.transl[..., 2])
         self.turn = torch.zeros_like(base.global_orient)
         self.shift = torch.zeros_like(base.transl)
         self.pose = base.body_pose.clone()
@@ -46,12 +53,13 @@ class BodyVariables:
         orient = self.base.global_orient
         if self._turns:
             orient = roma.rotvec_composition([self.turn, orient])
+        scale = torch.maximum(self.shift[..., 2], self._lowest)
         moved = self.base.transl + torch.nn.functional.pad(self.shift[..., :2], (0, 1))
         return BodyParams(
             global_orient=orient,
             body_pose=self.pose,
             betas=self.betas,
-            transl=moved * torch.exp(self.shift[..., 2:]),
+            transl=moved * torch.exp(scale)[..., None],
         )
 
     def clean_gradients(self) -> None:

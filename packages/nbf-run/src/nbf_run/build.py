@@ -6,7 +6,7 @@ from typing import Any
 
 from nbf_core.config import Config, Pipeline
 from nbf_core.contracts import BodyModel, Dataset, Detector, FeatureBank, Fitter, Regressor, Renderer
-from nbf_core.errors import ConfigError
+from nbf_core.errors import ConfigError, PluginError
 from nbf_core.plugins import get_plugin_manager
 from nbf_core.weights import Weights, load_into, read_weights
 
@@ -58,7 +58,10 @@ def pipeline_weights(pipeline: Pipeline) -> Weights:
     name = getattr(pipeline.section("regressor").config, "weights", None)
     if name is None:
         raise ConfigError(f"{pipeline.name}: regressor.weights: this key is missing; it names the trained weights")
-    return read_weights(name)
+    try:
+        return read_weights(name)
+    except PluginError as error:
+        raise PluginError(f"{pipeline.name}: regressor.weights: {error}") from error
 
 
 def build_fitter(

@@ -41,9 +41,7 @@ def look(regressor: Regressor, crops: Crops) -> RegressorOutput:
     side = regressor.image_size
     if tuple(crops.images.shape[-2:]) != (side, side):
         got = tuple(crops.images.shape[-2:])
-        raise ConfigError(
-            f"the regressor takes images of {side} x {side} pixels, the data gives {got[0]} x {got[1]}"
-        )
+        raise ConfigError(f"the regressor takes images of {side} x {side} pixels, the data gives {got[0]} x {got[1]}")
     with torch.inference_mode():
         output = regressor(crops.images.to(torch.float32) / 255)
     # Tensors of inference mode cannot take part in the fitter's graph; their copies can.

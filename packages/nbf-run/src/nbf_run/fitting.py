@@ -65,9 +65,7 @@ class LoadedPipeline:
         self.pipeline = pipeline
         self.options: FitOptions = pipeline.options["fit"]
         if self.options.device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError(
-                f"{pipeline.name}: fit.device: cuda is asked for, and torch finds no such device"
-            )
+            raise ConfigError(f"{pipeline.name}: fit.device: cuda is asked for, and torch finds no such device")
         torch.manual_seed(pipeline.seed)
         self.device = torch.device(self.options.device)
         self.weights = build.pipeline_weights(pipeline)
@@ -199,9 +197,7 @@ def _expand(photos: Iterable[Photo]) -> Iterator[Photo]:
             yield from find_images([photo])
 
 
-def _keypoint_box(
-    keypoints: Float[np.ndarray, "n 3"], whole: Float[np.ndarray, "4"]
-) -> Float[np.ndarray, "4"]:
+def _keypoint_box(keypoints: Float[np.ndarray, "n 3"], whole: Float[np.ndarray, "4"]) -> Float[np.ndarray, "4"]:
     sure = keypoints[keypoints[:, 2] > 0, :2]
     return np.concatenate([sure.min(0), sure.max(0)]) if len(sure) > 1 else whole
 

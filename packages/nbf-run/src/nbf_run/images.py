@@ -44,9 +44,7 @@ def read_image(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
         raise InputError(f"{path}: claims more than {MAX_PIXELS // 1_000_000} million pixels") from error
     except MemoryError as error:
         raise InputError(f"{path}: too large for this machine's memory") from error
-    except (
-        Exception
-    ) as error:  # decoders raise whatever they like on broken files; the other inputs must go on
+    except Exception as error:  # decoders raise whatever they like on broken files; the other inputs must go on
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: cannot be decoded, corrupt? ({reason[:120]})") from error
 
@@ -78,9 +76,7 @@ def _check_file(path: Path) -> None:
 def _check_size(path: Path, size: tuple[int, int]) -> None:
     width, height = size
     if min(size) < MIN_SIDE:
-        raise InputError(
-            f"{path}: {width} x {height} pixels is too small; at least {MIN_SIDE} x {MIN_SIDE} are needed"
-        )
+        raise InputError(f"{path}: {width} x {height} pixels is too small; at least {MIN_SIDE} x {MIN_SIDE} are needed")
     if width * height > MAX_PIXELS:
         limit = MAX_PIXELS // 1_000_000
         raise InputError(f"{path}: {width} x {height} pixels is too large; at most {limit} million are read")

@@ -21,24 +21,18 @@ FIT_NEEDS = ("body", "renderer", "bank", "regressor", "fitter", "detector")
 class FitOptions(Config):
     """``[fit]``: from a photo to people to results."""
 
-    focal: float | None = Field(
-        None, gt=0, description="focal length in pixels; None: 1.2 longer sides of the photo"
-    )
+    focal: float | None = Field(None, gt=0, description="focal length in pixels; None: 1.2 longer sides of the photo")
     box_scale: float = Field(1.15, gt=0, description="side of the crop in longer sides of the person's box")
     max_people: int | None = Field(None, ge=1, description="fit at most so many people of a photo")
     batch: int = Field(8, ge=1, description="people fitted together")
-    trust: float | None = Field(
-        None, ge=0, le=1, description="weight of the features; None: as measured in training"
-    )
+    trust: float | None = Field(None, ge=0, le=1, description="weight of the features; None: as measured in training")
     device: Literal["cpu", "cuda"] = "cpu"
 
 
 class DemoOptions(Config):
     """``[demo]``: what the demo shows beside its photos."""
 
-    samples: tuple[int, ...] = Field(
-        (0, 1, 2, 3), description="indices into the pipeline's data set; may be empty"
-    )
+    samples: tuple[int, ...] = Field((0, 1, 2, 3), description="indices into the pipeline's data set; may be empty")
     patch_size: int = Field(80, ge=0, description="side of the occluder laid over them (data.patch_size)")
 
 

@@ -105,9 +105,7 @@ def _fit_photos(directory: RunDirectory, loaded: LoadedPipeline, photos: Sequenc
 def _fit_samples(loaded: LoadedPipeline, source: str | Path, overrides: Overrides) -> list[FittedImage]:
     """The demo's samples with an occluder, fitted, with errors to the truth."""
     options = loaded.pipeline.options["demo"]
-    patched = read_pipeline(
-        source, [*overrides, ("data.patch_size", options.patch_size)], needs=(*FIT_NEEDS, "data")
-    )
+    patched = read_pipeline(source, [*overrides, ("data.patch_size", options.patch_size)], needs=(*FIT_NEEDS, "data"))
     dataset = build.build_dataset(patched, build.build_body(patched))
     wrong = [index for index in options.samples if not 0 <= index < len(dataset)]
     if wrong:

@@ -132,12 +132,9 @@ def validate(
         if name in table:
             sections[name] = _component(table[name], name, kind, label, manager)
     for name, value in _table(table.get("priors", {}), "priors", label).items():
-        sections[f"priors.{name}"] = _component(
-            {"use": name, **value}, f"priors.{name}", "priors", label, manager
-        )
+        sections[f"priors.{name}"] = _component({"use": name, **value}, f"priors.{name}", "priors", label, manager)
     checked = {
-        name: check(model, _table(table.get(name, {}), name, label), name, label)
-        for name, model in options.items()
+        name: check(model, _table(table.get(name, {}), name, label), name, label) for name, model in options.items()
     }
     seed = table.get("seed", 0)
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:

@@ -152,9 +152,7 @@ class PluginManager:
         return {name: item for name, item in found.items() if (kind, name) not in self._clashes}
 
     def _clash(self, kind: str, name: str, first: str, second: str) -> None:
-        reason = (
-            f"two {kind} are named {name!r}: from {first} and from {second}; uninstall one, or leave it out"
-        )
+        reason = f"two {kind} are named {name!r}: from {first} and from {second}; uninstall one, or leave it out"
         self._clashes[kind, name] = reason
         self._fail(first, reason)
         self._fail(second, reason)

@@ -25,9 +25,7 @@ app.add_typer(config_app, name="config")
 
 # Typer reads these at run time; with `from __future__ import annotations` they must be module names, and
 # `list[str] | None` needs Python 3.10's own types, which Typer knows.
-PipelineArgument = Annotated[
-    str, typer.Argument(metavar="PIPELINE", help="A built-in pipeline's name or a TOML file.")
-]
+PipelineArgument = Annotated[str, typer.Argument(metavar="PIPELINE", help="A built-in pipeline's name or a TOML file.")]
 SetOption = Annotated[
     Optional[list[str]],  # noqa: UP045
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the pipeline: renderer.use=gaussian."),
@@ -108,9 +106,7 @@ def train(
 
 
 @app.command()
-def bench(
-    pipeline: PipelineArgument, out: OutOption, settings: SetOption = None, json: JsonOption = False
-) -> int:
+def bench(pipeline: PipelineArgument, out: OutOption, settings: SetOption = None, json: JsonOption = False) -> int:
     """Measure a pipeline on its data set: start against fit."""
     from nbf_run.cli.work import bench_command
 

@@ -22,9 +22,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     from nbf_run.cli.app import app
 
     try:
-        code = app(
-            args=None if arguments is None else list(arguments), prog_name="nbf-run", standalone_mode=False
-        )
+        code = app(args=None if arguments is None else list(arguments), prog_name="nbf-run", standalone_mode=False)
         return code if isinstance(code, int) else DONE
     except (KeyboardInterrupt, BrokenPipeError) as error:
         if os.environ.get("NBF_DEBUG") == "1":

@@ -47,9 +47,7 @@ def fit_command(
     return _finish(report, as_json)
 
 
-def train_command(
-    source: str, out: Path, resume: Path | None, settings: Sequence[str] | None, as_json: bool
-) -> int:
+def train_command(source: str, out: Path, resume: Path | None, settings: Sequence[str] | None, as_json: bool) -> int:
     """``nbf-run train``."""
     overrides = _overrides(settings)
     from nbf_run.training import train
@@ -131,9 +129,7 @@ def _table(report: Mapping[str, Any]) -> Table:
         for position, person in enumerate(entry["people"]):
             cells = [arrow(person["keypoint_error_percent"], 1)]
             if millimetres:
-                cells += [
-                    arrow(person["errors_mm"].get(name.removesuffix(" mm")), 0) for name in _MILLIMETRES
-                ]
+                cells += [arrow(person["errors_mm"].get(name.removesuffix(" mm")), 0) for name in _MILLIMETRES]
             cells += [f"{100 * person['occluded_share']:.0f}", "yes" if person["kept"] else "no"]
             table.add_row(person_title(entry, position), *cells)
     return table

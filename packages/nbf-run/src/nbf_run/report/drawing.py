@@ -75,9 +75,7 @@ def shade_body(
     return Shaded(_average(lit), _average(mask[..., None].astype(np.float32)), (box[1], box[0]))
 
 
-def over(
-    picture: UInt8[np.ndarray, "h w 3"], body: Shaded, alpha: float = 0.78
-) -> UInt8[np.ndarray, "h w 3"]:
+def over(picture: UInt8[np.ndarray, "h w 3"], body: Shaded, alpha: float = 0.78) -> UInt8[np.ndarray, "h w 3"]:
     """A shaded body laid over a picture, ``alpha`` opaque."""
     row, column = body.corner
     height, width = body.cover.shape[:2]
@@ -94,7 +92,7 @@ def draw_keypoints(
     height, columns = picture.shape[:2]
     image = Image.fromarray(picture).resize((columns * SMOOTH, height * SMOOTH), Image.Resampling.BILINEAR)
     draw = ImageDraw.Draw(image)
-    unit = SMOOTH * max(height, columns) / 250
+    unit = SMOOTH * max(height, columns) / 190
     index = {name: i for i, name in enumerate(KEYPOINT_SETS.get(names, ()))}
     sure = keypoints[:, 2] > SURE
     points = keypoints[:, :2] * SMOOTH

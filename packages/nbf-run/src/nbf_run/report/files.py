@@ -54,9 +54,7 @@ def image_record(image: FittedImage) -> dict[str, Any]:
 def write_person(folder: Path, number: int, image: FittedImage, person: FittedPerson) -> dict[str, str]:
     """Arrays (npz) and the fitted body (GLB) of a person; the names of the files by kind."""
     stem = f"person-{number}"
-    arrays = {
-        f"{role}_{key}": value for role in ("start", "fit") for key, value in _arrays(person, role).items()
-    }
+    arrays = {f"{role}_{key}": value for role in ("start", "fit") for key, value in _arrays(person, role).items()}
     np.savez_compressed(
         folder / f"{stem}.npz",
         faces=image.faces,

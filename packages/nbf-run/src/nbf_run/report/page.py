@@ -151,9 +151,7 @@ def _people(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _rows(record: Mapping[str, Any]) -> list[list[str]]:
     def arrow(pair: Mapping[str, float] | None, digits: int = 1, unit: str = "") -> str:
-        return (
-            "–" if pair is None else f"{number(pair['start'], digits)} → {number(pair['fit'], digits)}{unit}"
-        )
+        return "–" if pair is None else f"{number(pair['start'], digits)} → {number(pair['fit'], digits)}{unit}"
 
     return [
         [
