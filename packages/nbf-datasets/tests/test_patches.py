@@ -39,18 +39,19 @@ def test_textures_are_textured_and_repeatable():
 
 def test_a_patch_hides_what_its_pixels_cover():
     size = (16, 16)
+    near = torch.tensor([[4.0, 4, 1], [3.99, 4, 1], [8.0, 7.9, 1], [7.99, 7.9, 1]])
     sample = Sample(
         image=torch.zeros(3, *size, dtype=torch.uint8),
         camera=Camera.from_field(size, 20.0),
         index=torch.tensor(0),
-        keypoints=torch.tensor([[4.0, 4, 1], [3.99, 4, 1], [8.0, 7.9, 1], [7.99, 7.9, 1]]),
-        visible_joints=torch.ones(2),
+        keypoints=torch.cat([near, torch.tensor([[15.0, 15, 1]]).expand(21, 3)]),
+        visible_joints=torch.ones(24),
         kernel_map=torch.zeros(8, 8, dtype=torch.long),
     )
     patch = Patch(4, 4, 8, 8)
-    joints = np.array([[5.0, 5], [9, 9]])
+    joints = np.array([[5.0, 5], *[[9, 9]] * 23])
     hidden = patches.occlude(sample, patch, np.full((4, 4, 3), 9, np.uint8), joints)
-    assert hidden.keypoints[:, 2].tolist() == [0, 1, 1, 0]
-    assert hidden.visible_joints.tolist() == [0, 1]
+    assert hidden.keypoints[:, 2].tolist() == [0, 1, 1, 0] + [1] * 21
+    assert hidden.visible_joints.tolist() == [0] + [1] * 23
     assert torch.equal(hidden.kernel_map == -2, hidden.image[0, ::2, ::2] == 9)
     assert sample.keypoints[0, 2] == 1 and (sample.kernel_map == 0).all() and hidden.part_map is None
