@@ -78,8 +78,8 @@ class BaseRenderer:
         image = np.empty((3, size, size), np.uint8)
         normals = vertex_normals(dressed, self.faces)
         surface = (self.faces, self.rest, normals, self.parts)
-        look = (outfit, self.marks, textures, lights, background)
-        compose(fine.triangle, fine.barycentric, *surface, *look, image)
+        look = (outfit, self.marks, textures, lights)
+        compose(fine.triangle, fine.barycentric, surface, look, background, image)
 
         def project(points: np.ndarray) -> np.ndarray:
             moved = points + transl.astype(np.float64)

@@ -30,12 +30,12 @@ def draw_lights(rng: np.random.Generator) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
-def compose(triangle, weights, faces, rest, normals, parts, outfit, marks, textures, lights, background, out):
+def compose(triangle, weights, surface, look, background, out):
     """Shade what a raster [n h, n w] sees and average n x n of its pixels over ``background`` [h, w, 3].
 
-    ``rest``, ``normals`` [V, 3] (camera coordinates) and ``parts`` [V] belong to the vertices. All n x n
-    pixels count for the edge of the body; those off the diagonal are only shaded where none was. Writes
-    uint8 ``out`` [3, h, w].
+    ``surface`` is (faces, rest [V, 3], normals [V, 3] in camera coordinates, parts [V]); ``look`` is (outfit,
+    marks, textures, lights). All n x n pixels count for the edge of the body; those off the diagonal are only
+    shaded where none was. Writes uint8 ``out`` [3, h, w].
     """
     height, width = background.shape[:2]
     fine = len(triangle) // height
@@ -54,7 +54,7 @@ def compose(triangle, weights, faces, rest, normals, parts, outfit, marks, textu
                 if k // fine != k % fine and shaded > 0:
                     continue
                 shaded += 1
-                _shade(faces[f], weights[y, x], rest, normals, parts, outfit, marks, textures, lights, colour)
+                _shade(triangle[y, x], weights[y, x], surface, look, colour)
                 for c in range(3):
                     total[c] += colour[c]
             for c in range(3):
@@ -65,8 +65,10 @@ def compose(triangle, weights, faces, rest, normals, parts, outfit, marks, textu
 
 
 @njit(cache=True, nogil=True)
-def _shade(face, w, rest, normals, parts, outfit, marks, textures, lights, colour):
-    a, b, c = face[0], face[1], face[2]
+def _shade(triangle, w, surface, look, colour):
+    faces, rest, normals, parts = surface
+    outfit, marks, textures, lights = look
+    a, b, c = faces[triangle, 0], faces[triangle, 1], faces[triangle, 2]
     wa, wb, wc = float(w[0]), float(w[1]), float(w[2])
     px = wa * rest[a, 0] + wb * rest[b, 0] + wc * rest[c, 0]
     py = wa * rest[a, 1] + wb * rest[b, 1] + wc * rest[c, 1]

@@ -99,7 +99,7 @@ def _trainer(options: TrainOptions, out: Path, callbacks: list[L.Callback]) -> L
     )  # fmt: skip
     # What Lightning says about itself, and its advice for machines with many cores, tells a user nothing.
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    advice = ("does not have many workers", "exists and is not empty", "dirpath has changed", "LeafSpec", "logging interval")
+    advice = ("have many workers", "exists and is not empty", "dirpath has changed", "LeafSpec", "logging interval")
     for message in advice:
         warnings.filterwarnings("ignore", message=f".*{message}.*")
     return L.Trainer(
