@@ -5,6 +5,9 @@ import json
 
 import pytest
 
+from nbf_core.plugins import KINDS, get_plugin_manager
+from nbf_core.plugins.manager import KNOWN_PROVIDERS
+
 # What each optional plugin provides: the kind as the listing calls it, a name, and a way to ask for it.
 OPTIONAL = {
     "nbf-body-anny": ("body_models", "anny", ("body.use=anny",)),
@@ -37,6 +40,15 @@ def test_the_rest_is_listed_without_it(nbf_run, plugin):
     for other, names in everything.items():
         kept = {n: entry for n, entry in names.items() if entry["plugin"] != plugin}
         assert listing["components"][other] == kept
+
+
+def test_the_provider_of_every_name_is_known():
+    """So that whoever lacks it hears what to install, whatever they ask for."""
+    manager = get_plugin_manager()
+    for kind in (*KINDS, "pipelines", "weights"):
+        own = {name: manager.provider(kind, name) for name in manager.entries(kind)}
+        own = {name: plugin for name, plugin in own.items() if plugin.startswith("nbf-") and plugin != "nbf-testing"}
+        assert own.items() <= KNOWN_PROVIDERS.get(kind, {}).items()
 
 
 @pytest.mark.parametrize("plugin", OPTIONAL)

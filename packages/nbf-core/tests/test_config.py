@@ -188,6 +188,7 @@ def test_set_beyond_a_default_list_is_an_error(manager, tmp_path, key, message):
         ),
         ("schema = 1\n[bench]\nsize = [1]\n", "bench.size: unknown key; did you mean 'sizes'?"),
         ("schema = 1\n[priors.shape]\nwait = 1\n", "priors.shape.wait: unknown key"),
+        ("schema = 1\n[priors]\nshape = 3\n", "priors.shape: expected a table, got 3"),
         ("schema = 1\nseed = -1\n", "seed: expected a whole number from 0, got -1"),
         ("schema = 1\nseed = true\n", "seed: expected a whole number from 0, got True"),
         ("schema = \n", "not valid TOML"),

@@ -199,6 +199,21 @@ def test_installed_plugins_load_and_one_that_cannot_be_imported_is_data(installe
     assert reasons(manager) == {"nbf-lost": "cannot be imported: ModuleNotFoundError: No module named 'gone'"}
 
 
+def test_a_distribution_may_bring_several_plugins_and_name_one_twice(monkeypatch):
+    first, second = plugin(records=[entry("a")]), plugin("nbf_fitters", records=[entry("b")])
+    points = [_EntryPoint("mine", value, module) for value, module in (("m.a", first), ("m.a", first), ("m.b", second))]
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: points)
+    manager = PluginManager()
+    manager.load_installed()
+    assert (list(manager.entries("renderers")), list(manager.entries("fitters"))) == (["a"], ["b"])
+    assert reasons(manager) == {}
+
+
+def test_a_file_of_a_package_that_is_gone_is_a_plugin_error():
+    with pytest.raises(PluginError, match="gone_for_good:a.toml: cannot import gone_for_good"):
+        _ = PipelineEntry(name="x", target="gone_for_good:a.toml", summary="").path
+
+
 @pytest.mark.parametrize("name", ["nbf-two", "nbf_two", "other-name"])
 def test_the_variable_limits_what_is_loaded(installed, monkeypatch, name):
     monkeypatch.setenv("NBF_LOAD_PLUGINS", f" {name} ,")

@@ -3,13 +3,16 @@
 from dataclasses import replace
 
 import pytest
+import roma
 import torch
 from fitting_fakes import DenseRenderer, FixedBank, StickBody, disturb, observe, people
 from pydantic import ValidationError
 
 from nbf_core.errors import ConfigError, ShapeError
-from nbf_core.types import BodyParams
+from nbf_core.geometry.camera import central_ray_rotation
+from nbf_core.types import BodyParams, Fragments, Observation, RenderOutput
 from nbf_fitters.config import StagedConfig
+from nbf_fitters.objective import Objective
 from nbf_fitters.staged import StagedFitter
 from nbf_fitters.starts import two_sided
 
@@ -123,6 +126,7 @@ def test_somebody_wholly_hidden_is_not_fitted_and_is_marked_hidden():
     result = fitter().fit(hidden, start)
     assert not result.kept.any() and finite(result)
     assert (result.params.body_pose == start.body_pose).all()
+    assert (result.loss == result.start_loss).all()  # the objective at the parameters that are returned
     body = result.silhouette > 0.5
     assert body.any() and (result.occlusion == body).all()
 
@@ -135,6 +139,42 @@ def test_the_visible_body_is_not_marked_hidden_and_an_occluder_is():
     upper, lower = result.silhouette[:, :11] > 0.5, result.silhouette[:, 13:] > 0.5
     assert result.occlusion[:, :11][upper].float().mean() < 0.1
     assert result.occlusion[:, 13:][lower].float().mean() > 0.9
+
+
+def test_nobody_in_the_picture_is_no_error():
+    """A renderer that sees nothing gives no slots at all, not even empty ones."""
+
+    class Blind(DenseRenderer):
+        def render(self, kernels, camera, attributes, max_kernels=None):
+            drawn, none = super().render(kernels, camera, attributes, max_kernels), torch.zeros(0, dtype=torch.long)
+            slots = drawn.fragments.weight[:0, :0] * kernels.means.sum()
+            fragments = Fragments(none, none.view(0, 0), slots, slots, none, drawn.fragments.grid)
+            return RenderOutput(drawn.attributes * 0, drawn.silhouette * 0, fragments)
+
+    truth, observation, start = scene()
+    tool = StagedFitter(StagedConfig(priors={}, **SHORT), BODY, Blind(), BANK, {})
+    result = tool.fit(replace(observation, keypoints=None), start)
+    assert finite(result) and not result.kept.any()
+    assert (result.params.transl == start.transl).all()
+
+
+def test_orientation_bins_are_relative_to_the_ray_through_the_crop():
+    """The same view of a body, cropped out beside the optical axis, gives the same bins."""
+    truth, camera = people(1)
+    ray = torch.tensor([0.3, -0.2, 1.0], dtype=torch.float64)
+    aside = replace(camera, center=camera.center - camera.focal * ray[:2])
+    turn = central_ray_rotation(aside)
+    turned = replace(
+        truth,
+        global_orient=roma.rotmat_to_rotvec(turn @ roma.rotvec_to_rotmat(truth.global_orient)),
+        transl=(turn @ truth.transl[..., None])[..., 0],
+    )
+    weights = []
+    for params, view in ((truth, camera), (turned, aside)):
+        features = torch.ones(1, 32, *camera.size, dtype=torch.float64)
+        objective = Objective(StagedConfig(priors={}), Observation(features, view), BODY, DenseRenderer(), BANK, {})
+        weights.append(objective.render(BODY(params))[1])
+    torch.testing.assert_close(*weights)
 
 
 def test_nobody_is_fine():

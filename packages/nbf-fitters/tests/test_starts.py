@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 
+import pytest
 import roma
 import torch
 from fitting_fakes import FixedBank, StickBody, disturb, observe, people
@@ -62,7 +63,7 @@ def test_a_body_turned_away_is_turned_back():
 
 def test_the_twin_looks_alike_with_left_and_right_exchanged():
     truth, observation = scene()
-    far = replace(truth, transl=truth.transl * 100)
+    far = replace(truth, transl=truth.transl * torch.tensor([0.0, 0.0, 100.0]))  # on the optical axis
     twin = two_sided(far, BODY.spec.mirror_joints)
     joints, mirrored = BODY(far).joints, BODY(twin).joints[:, list(BODY.spec.mirror_joints)]
     torch.testing.assert_close(mirrored[..., :2], joints[..., :2], atol=1e-6, rtol=0)
@@ -70,6 +71,20 @@ def test_the_twin_looks_alike_with_left_and_right_exchanged():
     torch.testing.assert_close((mirrored - mirrored[:, :1])[..., 2], -depth, atol=1e-6, rtol=0)
     back = two_sided(twin, BODY.spec.mirror_joints)
     assert anchor_cost(back, far).max() < 1e-9
+
+
+@pytest.mark.parametrize("place", [(0.0, 0.0, 500.0), (200.0, 0.0, 400.0), (-150.0, 100.0, 400.0)])
+def test_the_twin_looks_alike_wherever_in_the_photo_the_person_stands(place):
+    """A telephoto view of somebody beside the optical axis: the twin projects to the same points."""
+    truth, observation = scene()
+    camera = replace(observation.camera, focal=observation.camera.focal * 100)
+    far = replace(truth, transl=truth.transl.new_tensor(place).expand(3, 3))
+    twin = two_sided(far, BODY.spec.mirror_joints)
+    seen = camera.project(BODY(far).joints)
+    mirrored = camera.project(BODY(twin).joints[:, list(BODY.spec.mirror_joints)])
+    size = (seen - seen[:, :1]).norm(dim=-1).max()
+    assert (mirrored - seen).norm(dim=-1).max() < 0.01 * size
+    assert anchor_cost(two_sided(twin, BODY.spec.mirror_joints), far).max() < 1e-9
 
 
 def test_without_keypoints_nothing_is_aligned():

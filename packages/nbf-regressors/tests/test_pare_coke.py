@@ -21,10 +21,11 @@ REST = torch.tensor([[0, 0, 0], [0.1, 0.2, 0], [0.1, 0.6, 0], [-0.1, 0.2, 0], [-
 
 
 class StickBody(nn.Module):
-    """Five joints; enough of a body model for the losses."""
+    """Five joints; enough of a body model for the losses. ``root`` is where the root joint rests, as SMPL's does."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> None:
         super().__init__()
+        self.root = torch.tensor(root)
         index = torch.arange(JOINTS)
         self.spec = BodySpec(
             name="stick", joint_names=tuple("abcde"), parents=PARENTS, mirror_joints=(0, 3, 4, 1, 2), shapes=10,
@@ -35,7 +36,7 @@ class StickBody(nn.Module):
         )  # fmt: skip
 
     def forward(self, params: BodyParams, vertices: bool = True) -> BodyOutput:
-        rest = REST.to(params.betas) * (1 + 0.01 * params.betas[:, :1, None])
+        rest = self.root + REST.to(params.betas) * (1 + 0.01 * params.betas[:, :1, None])
         turns = roma.rotvec_to_rotmat(torch.cat([params.global_orient[:, None], params.body_pose], dim=1))
         joints = forward_kinematics(turns, rest, PARENTS) + params.transl[:, None]
         return BodyOutput(joints, joints[:, :0], joints)
@@ -101,10 +102,11 @@ def test_images_are_treated_one_by_one():
     torch.testing.assert_close(both.rotations[1:2], one.rotations, atol=1e-4, rtol=1e-3)
 
 
-def test_the_truth_costs_nothing_and_anything_else_does():
+@pytest.mark.parametrize("root", [(0.0, 0.0, 0.0), (0.0, -0.2, 0.03)])
+def test_the_truth_costs_nothing_and_anything_else_does(root):
     sample = make_sample()
     regressor, output = make_regressor(), perfect(sample)
-    terms = regressor.loss(output, sample, StickBody())
+    terms = regressor.loss(output, sample, StickBody(root))
     assert all(float(value) < 1e-4 for value in terms.values()), terms
     turned = replace(output, rotations=output.rotations.roll(1, dims=1))
     worse = regressor.loss(turned, sample, StickBody())

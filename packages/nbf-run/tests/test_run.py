@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 
 import nbf_run
 from nbf_core.errors import InputError
-from nbf_run import tasks
+from nbf_run import run_info, tasks
 from nbf_run.cli.main import run
 from nbf_run.report.credits import Credit, read_credits
 from nbf_run.tasks import demo_to, fit_to, shipped_credits, shipped_photos
@@ -77,6 +78,17 @@ def test_run_json_is_enough_to_run_again(out: Path):
     assert {"python", "torch", "nbf-core", "nbf-run"} <= info["versions"].keys()
     assert {"system", "processor", "cpus", "device"} <= info["machine"].keys()
     assert info["weights"]["metadata"]["quality"] == {"correct_side": 0.9}
+
+
+def test_versions_hold_plugins_of_any_name(monkeypatch: pytest.MonkeyPatch):
+    plugin = SimpleNamespace(dist=SimpleNamespace(name="my-renderer", version="3.1"))
+    monkeypatch.setattr(run_info.importlib.metadata, "entry_points", lambda group: [plugin])
+    assert run_info.versions()["my-renderer"] == "3.1"
+
+
+def test_loading_needs_no_plugin_of_a_data_set(pipeline: Path, photo: Path):
+    pipeline.write_text(pipeline.read_text().replace('use = "grey"', 'use = "gone"'))
+    assert len(nbf_run.load(pipeline).fit(photo)) == 1
 
 
 def test_pictures_are_square_and_show_the_body(out: Path):

@@ -99,7 +99,8 @@ class FeatureLikelihood:
         similarity, orient = self._gather(fragments, orientation)
         exponent = (similarity - clutter[:, None, None]) / self.config.temperature
         exponent = exponent.masked_fill((fragments.kernel < 0)[..., None], float("-inf"))
-        shift = exponent.amax((1, 2)).clamp_min(0)
+        # Where nobody is in the picture there are no slots to take a maximum of.
+        shift = exponent.amax((1, 2)).clamp_min(0) if exponent.numel() else exponent.new_zeros(len(exponent))
         inner = torch.einsum("nm,nmo->n", weight, orient * torch.exp(exponent - shift[:, None, None]))
         return shift, inner
 

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from nbf_core.contracts import BodyModel, FeatureBank, Prior, Renderer
+from nbf_core.geometry.camera import central_ray_rotation
 from nbf_core.geometry.orientation import kernel_orientation_weights
 from nbf_core.types import BodyOutput, BodyParams, Kernels, Observation, RenderOutput
 from nbf_fitters.config import StageConfig, StagedConfig
@@ -41,6 +42,7 @@ class Objective:
             **config.priors,
         }
         self._pixel = REFERENCE_SIZE / max(observation.camera.size)
+        self._ray = central_ray_rotation(observation.camera)
         self._bank = bank
         self._likelihood: FeatureLikelihood | None = None
 
@@ -97,7 +99,8 @@ class Objective:
         """The body drawn, and the orientation weights of its kernels (also the attributes drawn)."""
         spec = self.body.spec
         limbs = spec.kernel_limbs.to(output.kernels.device)
-        keypoints = self.body.keypoints(output, "openpose-25")
+        # A crop shows limbs as a camera would that is turned towards it: bins are relative to its central ray.
+        keypoints = self.body.keypoints(output, "openpose-25") @ self._ray
         orientation = kernel_orientation_weights(keypoints, limbs, self._bank.features.shape[1])
         if self.config.likelihood.detach_orientation:
             orientation = orientation.detach()

@@ -110,6 +110,7 @@ class StagedFitter:
         params, _ = choose(params, -kept.to(loss), given, torch.zeros_like(loss))
         if not kept.all():
             silhouette, occlusion = objective.occlusion(params)
+        loss = torch.where(kept, loss, start_loss)
         numbers = {"loss": loss, "start_loss": start_loss, "silhouette": silhouette}
         return FitResult(
             params=params,

@@ -30,16 +30,20 @@ TURNS = (0.0, 0.5 * math.pi, math.pi, 1.5 * math.pi)
 def two_sided(params: BodyParams, mirror_joints: Sequence[int]) -> BodyParams:
     """The twin that looks alike from the camera: left and right exchanged, and depth reversed about the root.
 
-    For an upright body this is the turn by 180 degrees about its vertical axis with the mirrored pose;
-    written as ``diag(1, 1, -1) R diag(-1, 1, 1)`` it holds for a leaning body as well. Twice gives the start.
+    For an upright body on the optical axis this is the turn by 180 degrees about its vertical axis with the
+    mirrored pose; written as ``(I - 2 d d') R diag(-1, 1, 1)`` with ``d`` the unit ray to the person it holds
+    for a leaning body and beside the axis as well. Twice gives the start.
     """
     order = [mirror_joints[joint] - 1 for joint in range(1, len(mirror_joints))]
     flip = params.body_pose.new_tensor([1.0, -1.0, -1.0])
     rotation = roma.rotvec_to_rotmat(params.global_orient)
-    depth, side = rotation.new_tensor([1.0, 1.0, -1.0]), rotation.new_tensor([-1.0, 1.0, 1.0])
+    distance = params.transl.norm(dim=-1, keepdim=True)
+    ray = torch.where(distance > 0, params.transl / distance, params.transl.new_tensor([0.0, 0.0, 1.0]))
+    mirror = torch.eye(3, dtype=ray.dtype, device=ray.device) - 2 * ray[..., :, None] * ray[..., None, :]
+    side = rotation.new_tensor([-1.0, 1.0, 1.0])
     return replace(
         params,
-        global_orient=roma.rotmat_to_rotvec(depth[:, None] * rotation * side),
+        global_orient=roma.rotmat_to_rotvec(mirror @ rotation * side),
         body_pose=params.body_pose[..., order, :] * flip,
     )
 

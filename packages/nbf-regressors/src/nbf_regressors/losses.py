@@ -52,10 +52,10 @@ def _body_losses(
     with torch.no_grad():
         target = body(params, vertices=False).joints
     translation = weak_to_translation(output.weak_camera.float(), camera)
-    # The root joint carries the translation, so it is taken off both before comparing in 3D.
+    # Where the person stands is the camera's business: in 3D both are compared with the root at the origin.
     error_3d = (joints - joints[:, :1]) - (target - target[:, :1])
     size = camera.size[1] / 2
-    seen = (camera.project(joints - rest[:, :1] + translation[:, None]) - camera.project(target)) / size
+    seen = (camera.project(joints + translation[:, None]) - camera.project(target)) / size
     return {
         "keypoints_3d": weights.keypoints_3d * error_3d.square().sum(-1).mean(),
         # Weak cameras start far off; beyond a tenth of the crop the error counts linearly.

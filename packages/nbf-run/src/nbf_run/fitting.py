@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nbf_core.config import Pipeline
-from nbf_core.contracts import Dataset, Detector
+from nbf_core.contracts import Detector
 from nbf_core.errors import ConfigError, InputError
 from nbf_core.types import BodyParams, Camera, FitResult, Person, Sample
 from nbf_core.types.tree import stack
@@ -38,7 +38,7 @@ def load(source: str | Path, overrides: Iterable[tuple[str, Any]] = ()) -> Loade
     ``overrides`` are dotted keys and values: ``[("renderer.use", "gaussian")]``. Raises ConfigError,
     PluginError or AssetError in one line.
     """
-    return LoadedPipeline(read_pipeline(source, overrides, needs=(*FIT_NEEDS, "data")))
+    return LoadedPipeline(read_pipeline(source, overrides, needs=FIT_NEEDS))
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,6 @@ class LoadedPipeline:
     def detector(self) -> Detector:
         """The pipeline's detector, built when first asked for."""
         return build.build_detector(self.pipeline)
-
-    @cached_property
-    def dataset(self) -> Dataset:
-        """The pipeline's data set, built when first asked for."""
-        return build.build_dataset(self.pipeline, build.build_body(self.pipeline))
 
     def fit(self, photos: Photo | Iterable[Photo], on_error: OnError | None = None) -> list[FittedImage]:
         """Fit everybody in photos: paths (folders too) or arrays uint8 [h, w, 3].

@@ -31,8 +31,8 @@ class FittedPerson:
     ``box`` is the detector's, ``square`` the crop that was looked at (x0, y0, x1, y1; it may leave the
     photo). ``keypoints`` are the detector's (x, y, confidence) in pixels of the photo. ``start`` is the
     regressor's estimate, ``fitted`` the result (the start again where ``kept`` is false). ``silhouette``
-    and ``occlusion`` are maps over ``square``. ``errors`` holds name: (start, fitted) where the truth is
-    known, in ``error_units``.
+    and ``occlusion`` are maps over ``square``. ``errors`` holds name: (start, fitted) in millimetres where the
+    truth is known.
     """
 
     box: Float[np.ndarray, "4"]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nbf_core.config import Pipeline
+from nbf_core.plugins.manager import GROUP
 from nbf_core.weights import Weights
 from nbf_run.jsons import write_json
 
@@ -43,8 +44,9 @@ def write_run_info(
 
 
 def versions() -> dict[str, str]:
-    """Python, every installed nbf distribution and the libraries that numbers depend on."""
+    """Python, every installed nbf distribution and plugin, and the libraries that numbers depend on."""
     own = {d.name: d.version for d in importlib.metadata.distributions() if (d.name or "").startswith("nbf-")}
+    own |= {p.dist.name: p.dist.version for p in importlib.metadata.entry_points(group=GROUP) if p.dist}
     found = {"python": platform.python_version(), **dict(sorted(own.items()))}
     for name in _LIBRARIES:
         try:

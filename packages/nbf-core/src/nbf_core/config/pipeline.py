@@ -132,7 +132,8 @@ def validate(
         if name in table:
             sections[name] = _component(table[name], name, kind, label, manager)
     for name, value in _table(table.get("priors", {}), "priors", label).items():
-        sections[f"priors.{name}"] = _component({"use": name, **value}, f"priors.{name}", "priors", label, manager)
+        key = f"priors.{name}"
+        sections[key] = _component({"use": name, **_table(value, key, label)}, key, "priors", label, manager)
     checked = {
         name: check(model, _table(table.get(name, {}), name, label), name, label) for name, model in options.items()
     }

@@ -27,9 +27,9 @@ KNOWN_PROVIDERS: dict[str, dict[str, str]] = {
     "priors": {"gaussian-pose": "nbf-fitters", "joint-angle": "nbf-fitters", "shape": "nbf-fitters"},
     "datasets": {"synthetic": "nbf-data-synthetic", "image-folder": "nbf-datasets"},
     "detectors": {"blazepose": "nbf-detect-blazepose"},
-    "metrics": {"mpjpe": "nbf-metrics", "pa-mpjpe": "nbf-metrics", "pckh": "nbf-metrics"},
+    "metrics": dict.fromkeys(("mpjpe", "pa-mpjpe", "pve", "3dpck", "3dpck-auc", "pckh"), "nbf-metrics"),
     "weights": {"small": "nbf-model-small"},
-    "pipelines": {"demo": "nbf-run", "small": "nbf-model-small"},
+    "pipelines": {"demo": "nbf-run", "bench": "nbf-run", "small": "nbf-model-small"},
 }
 
 Entry = ComponentEntry | PipelineEntry | WeightsEntry
@@ -62,6 +62,8 @@ class PluginManager:
         if version != CONTRACT:
             self._fail(name, f"was written for contract {version}, this nbf speaks {CONTRACT}")
             return
+        if self._pluggy.is_registered(plugin):
+            return  # named by two entry points
         try:
             self._pluggy.register(plugin, name=name)
         except (ValueError, pluggy.PluginValidationError) as error:
@@ -94,7 +96,9 @@ class PluginManager:
             except Exception as error:  # a broken plugin is data: whatever it raises, the others must load
                 self._fail(distribution, f"cannot be imported: {type(error).__name__}: {error}")
                 continue
-            self.register(plugin, distribution)
+            # A distribution may bring several plugins; each needs a name of its own.
+            taken = self._pluggy.has_plugin(distribution)
+            self.register(plugin, f"{distribution} ({entry.value})" if taken else distribution)
         for name in sorted((wanted or set()) - met):
             self._fail(name, "asked for in NBF_LOAD_PLUGINS, and no such plugin is installed")
 

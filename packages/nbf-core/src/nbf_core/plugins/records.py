@@ -29,9 +29,12 @@ def import_target(target: str) -> Any:
 
 
 def _resource(target: str) -> Path:
-    """The path of ``package:relative/path`` inside an installed package."""
+    """The path of ``package:relative/path`` inside an installed package. Raises PluginError without that package."""
     package, _, relative = target.partition(":")
-    return Path(importlib.import_module(package).__file__).parent / relative
+    try:
+        return Path(str(importlib.import_module(package).__file__)).parent / relative
+    except ImportError as error:
+        raise PluginError(f"{target}: cannot import {package} ({error})") from error
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

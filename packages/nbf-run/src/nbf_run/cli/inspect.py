@@ -91,7 +91,9 @@ def resolved_table(pipeline: Pipeline) -> dict[str, Any]:
     for name, section in pipeline.sections.items():
         values = section.config.model_dump(mode="json", exclude_none=True)
         if name.startswith("priors."):
-            table.setdefault("priors", {})[name.removeprefix("priors.")] = values
+            bare = name.removeprefix("priors.")
+            named = {} if section.use == bare else {"use": section.use}
+            table.setdefault("priors", {})[bare] = {**named, **values}
         else:
             table[name] = {"use": section.use, **values}
     for name, model in pipeline.options.items():

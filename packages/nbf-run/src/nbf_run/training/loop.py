@@ -71,7 +71,7 @@ def train(
         raise InputError(f"{out}: training stopped: {error}; the last checkpoint is {CHECKPOINT}") from error
     metadata = {
         "pipeline": pipeline.name,
-        "table": pipeline.table,
+        "table": _portable(pipeline.table),
         "seed": pipeline.seed,
         "steps": trainer.global_step,
         "images": trainer.global_step * options.batch_size,
@@ -131,6 +131,12 @@ def _prepared(data: Dataset, options: TrainOptions, out: Path) -> Dataset:
         folder = out / "cache" if options.cache is True else Path(options.cache)
         data.prepare(folder, workers=max(1, options.workers))
     return data
+
+
+def _portable(table: dict[str, Any]) -> dict[str, Any]:
+    """The pipeline without the folder its pictures lay in: it belongs to one machine, not to the model."""
+    train_section = {key: value for key, value in table.get("train", {}).items() if key != "cache"}
+    return {**table, "train": train_section}
 
 
 def _checkpoint(resume: Path) -> Path:
