@@ -191,6 +191,23 @@ def test_no_gradient_mode_outside_does_not_matter():
     assert result.kept.all() and not result.loss.requires_grad
 
 
+@pytest.mark.parametrize("weights", [{}, {"likelihood": 0, "keypoints": 0, "anchor": 0}])
+def test_a_stage_whose_terms_do_not_depend_on_what_is_free_changes_nothing(weights):
+    _, observation, start = scene(1)
+    nothing = {"parameters": ["betas"], "steps": 2, "weights": {"likelihood": 0, "keypoints": 0} | weights}
+    result = fitter(start_stage=nothing, stages=[nothing], starts=["estimate"], keep_only_better=False).fit(
+        observation, start
+    )
+    assert finite(result)
+    torch.testing.assert_close(result.params.body_pose, start.body_pose)
+
+
+def test_a_prior_that_only_a_stage_weighs_must_be_there():
+    stage = {"parameters": ["betas"], "steps": 1, "weights": {"shape": 1.0}}
+    with pytest.raises(ConfigError, match="fitter.priors.shape"):
+        fitter(priors={"shape": 0.0}, stages=[stage])
+
+
 def test_frames_of_a_sequence_can_be_tied_together():
     truth, observation, start = scene(2)
     loose, tied = (fitter(smooth_weight=w, starts=["estimate"]).fit(observation, start) for w in (0.0, 0.1))

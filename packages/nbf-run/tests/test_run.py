@@ -160,3 +160,20 @@ def test_the_public_surface_is_there_and_light():
         assert getattr(nbf_run, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = nbf_run.nothing
+
+
+def test_a_fault_while_fitting_costs_one_photo_and_not_the_batch(pipeline: Path, photo: Path):
+    loaded = nbf_run.load(pipeline, [("fit.batch", 8)])
+    fit, calls = loaded.fitter.fit, []
+
+    def faulty(observation, start):
+        calls.append(len(start.transl))
+        if len(calls) in (1, 3):  # both photos together, then the second alone
+            raise RuntimeError("no convergence")
+        return fit(observation, start)
+
+    loaded.fitter.fit = faulty
+    errors = []
+    images = loaded.fit([photo, photo], lambda name, error: errors.append(str(error)))
+    assert calls == [2, 1, 1] and len(images) == 1
+    assert errors == [f"{photo}: cannot be fitted: no convergence"]

@@ -43,8 +43,10 @@ class StagedFitter:
     ):
         priors = dict(priors or {})
         config = config.model_copy(update={"feature_weight": config.feature_weight * trust})
+        stages = (config.start_stage, *config.stages)
         for name, weight in config.priors.items():
-            if weight > 0 and name not in priors:
+            weighed = weight > 0 or any(stage.weights.get(name, 0) > 0 for stage in stages)
+            if weighed and name not in priors:
                 raise ConfigError(
                     f"fitter.priors.{name}: this prior was not handed to the fitter; "
                     f"there are: {', '.join(priors) or 'none'}"
@@ -99,8 +101,8 @@ class StagedFitter:
             params, steps = descend(objective, params, start, stage)
             trace += steps
         with torch.no_grad():
-            loss = _total(objective(params, start, last))
-            start_loss = _total(objective(given, given, last))
+            loss = _total(objective(params, start, last), start)
+            start_loss = _total(objective(given, given, last), start)
         kept = loss < start_loss if self.config.keep_only_better else loss.isfinite()
         silhouette, occlusion = objective.occlusion(params)
         if not with_keypoints:
@@ -136,7 +138,7 @@ class StagedFitter:
         for start in starts.values():
             fitted, _ = descend(objective, start, start, stage)
             with torch.no_grad():
-                cost = _total(objective(fitted, start, self.config.stages[-1]))
+                cost = _total(objective(fitted, start, self.config.stages[-1]), start)
             best, best_cost = choose(fitted, cost, best, best_cost)
         return best
 
@@ -155,10 +157,10 @@ def descend(objective: Objective, base: BodyParams, start: BodyParams, stage: St
     for step in range(stage.steps + 1):
         params = variables.params()
         terms = objective(params, start, stage)
-        total = _total(terms)
+        total = _total(terms, start)
         best, best_cost = choose(params.detach(), total.detach(), best, best_cost)
         trace.append({name: value.detach() for name, value in terms.items()} | {"total": total.detach()})
-        if step == stage.steps:
+        if step == stage.steps or not total.requires_grad:  # nothing that is weighted depends on what is free
             break
         optimiser.zero_grad()
         total.sum().backward()
@@ -173,5 +175,6 @@ def _rate(step: int, stage: StageConfig) -> float:
     return stage.decay + (1 - stage.decay) * 0.5 * (1 + math.cos(math.pi * step / max(stage.steps, 1)))
 
 
-def _total(terms: dict[str, Tensor]) -> Float[Tensor, "b"]:
-    return torch.stack(list(terms.values())).sum(0)
+def _total(terms: dict[str, Tensor], start: BodyParams) -> Float[Tensor, "b"]:
+    """The sum of the terms; zero for everybody where no term has a weight."""
+    return torch.stack([torch.zeros_like(start.transl[:, 0]), *terms.values()]).sum(0)

@@ -116,9 +116,9 @@ class LoadedPipeline:
             if on_photo is not None:
                 on_photo(name)
             if sum(len(job.people) for job in waiting) >= self.options.batch:
-                yield from self._fit_jobs(waiting)
+                yield from self._fit_together(waiting, on_error)
                 waiting = []
-        yield from self._fit_jobs(waiting)
+        yield from self._fit_together(waiting, on_error)
 
     def fit_samples(self, samples: Sequence[Sample], names: Sequence[str]) -> list[FittedImage]:
         """Fit samples of a data set, each one person in a crop of its own, with the keypoints they bring."""
@@ -143,6 +143,21 @@ class LoadedPipeline:
         boxes = np.stack([square_box(person.box, self.options.box_scale) for person in people])
         crops = crop_boxes(image, camera, people, boxes, self.regressor.image_size)
         return _Job(name, image, camera, people, crops, boxes, time.perf_counter() - began)
+
+    def _fit_together(self, jobs: Sequence[_Job], on_error: OnError | None) -> Iterator[FittedImage]:
+        """Fit the people of several pictures at once; where that breaks, picture by picture."""
+        try:
+            fitted = list(self._fit_jobs(jobs))
+        except Exception as error:  # a component's own fault: the pictures that do not meet it must come through
+            if on_error is None:
+                raise
+            if len(jobs) == 1:
+                on_error(jobs[0].name, InputError(f"{jobs[0].name}: cannot be fitted: {error}"))
+                return
+            for job in jobs:
+                yield from self._fit_together([job], on_error)
+            return
+        yield from fitted
 
     def _fit_jobs(self, jobs: Sequence[_Job]) -> Iterator[FittedImage]:
         if not jobs:

@@ -60,7 +60,9 @@ def demo_to(
 ) -> dict[str, Any]:
     """Fit the photos that come with the package and a few occluded synthetic people; as :func:`fit_to`."""
     step = step or _silent
-    pipeline = read_pipeline(source, overrides, needs=(*FIT_NEEDS, "data"))
+    pipeline = read_pipeline(source, overrides, needs=FIT_NEEDS)
+    if pipeline.options["demo"].samples:
+        pipeline = read_pipeline(source, overrides, needs=(*FIT_NEEDS, "data"))
     loaded = LoadedPipeline(pipeline)
     directory = RunDirectory(out, pipeline)
     _fit_photos(directory, loaded, shipped_photos(), step)

@@ -93,21 +93,26 @@ class SyntheticPeople:
         )
 
     def _plain(self, index: int, base: Base) -> tuple[np.ndarray, Base, list[Patch]]:
-        """A camera's noise, sometimes its blur, and the one patch that the configuration asks for."""
+        """The one patch that the configuration asks for, then a camera's noise and sometimes its blur.
+
+        The noise is the same with and without the patch, so that the two can be compared.
+        """
+        pixels = augment.resampled(base.image, None, augment.IDENTITY_TABLES)
+        patches = [self._test_patch(index, base, pixels)] if self.config.patch_size else []
         rng = self._renderer.generator(index, _AUGMENT)
         blur = int(rng.random() < self.config.blur) * int(rng.integers(1, 3))
-        pixels = augment.resampled(base.image, None, augment.IDENTITY_TABLES)
-        image = augment.finished(pixels, blur, self.config.noise, 0.0, int(rng.integers(1 << 62)))
-        if not self.config.patch_size:
-            return image, base, []
+        return augment.finished(pixels, blur, self.config.noise, 0.0, int(rng.integers(1 << 62))), base, patches
+
+    def _test_patch(self, index: int, base: Base, pixels: np.ndarray) -> Patch:
+        """Draw a patch around one of the joints in the picture, or its middle where there is none."""
         rng = self._renderer.generator(index, _PATCH)
         inside = base.joints[((base.joints >= 0) & (base.joints < self.config.image_size)).all(1)]
         around = inside if len(inside) else np.full((1, 2), self.config.image_size / 2)
         jitter = rng.standard_normal(2) * 12 * self.config.image_size / REFERENCE
         x, y = around[int(rng.integers(len(around)))] + jitter
         patch = Patch.around(float(x), float(y), self.config.patch_size, self.config.image_size)
-        draw(image.transpose(1, 2, 0), patch, texture(rng, patch.y1 - patch.y0, patch.x1 - patch.x0))
-        return image, base, [patch]
+        draw(pixels.transpose(1, 2, 0), patch, texture(rng, patch.y1 - patch.y0, patch.x1 - patch.x0))
+        return patch
 
     def _augmented(self, index: int, base: Base) -> tuple[np.ndarray, Base, list[Patch]]:
         """Anew in each epoch; occluders are drawn before blur and noise, as a camera would see them."""

@@ -104,7 +104,7 @@ def _trainer(options: TrainOptions, out: Path, callbacks: list[L.Callback]) -> L
         warnings.filterwarnings("ignore", message=f".*{message}.*")
     return L.Trainer(
         accelerator="auto",
-        devices="auto",
+        devices=1,  # the bank is not gathered over processes yet: more of them would train it on their own shares
         max_steps=options.steps,
         max_epochs=-1,
         precision="bf16-mixed" if options.precision == "bfloat16" else "32-true",
