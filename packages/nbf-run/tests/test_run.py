@@ -176,4 +176,4 @@ def test_a_fault_while_fitting_costs_one_photo_and_not_the_batch(pipeline: Path,
     errors = []
     images = loaded.fit([photo, photo], lambda name, error: errors.append(str(error)))
     assert calls == [2, 1, 1] and len(images) == 1
-    assert errors == [f"{photo}: cannot be fitted: no convergence"]
+    assert errors == [f"{photo}: cannot be fitted: RuntimeError: no convergence"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from nbf_core.config import Pipeline
 from nbf_core.contracts import Detector
-from nbf_core.errors import ConfigError, InputError
+from nbf_core.errors import ConfigError, InputError, NbfError
 from nbf_core.types import BodyParams, Camera, FitResult, Person, Sample
 from nbf_core.types.tree import stack
 from nbf_run import build
@@ -148,11 +149,14 @@ class LoadedPipeline:
         """Fit the people of several pictures at once; where that breaks, picture by picture."""
         try:
             fitted = list(self._fit_jobs(jobs))
+        except NbfError:
+            raise
         except Exception as error:  # a component's own fault: the pictures that do not meet it must come through
-            if on_error is None:
+            if on_error is None or os.environ.get("NBF_DEBUG") == "1":
                 raise
             if len(jobs) == 1:
-                on_error(jobs[0].name, InputError(f"{jobs[0].name}: cannot be fitted: {error}"))
+                fault = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                on_error(jobs[0].name, InputError(f"{jobs[0].name}: cannot be fitted: {fault}"))
                 return
             for job in jobs:
                 yield from self._fit_together([job], on_error)
