@@ -202,6 +202,18 @@ def test_a_stage_whose_terms_do_not_depend_on_what_is_free_changes_nothing(weigh
     torch.testing.assert_close(result.params.body_pose, start.body_pose)
 
 
+@pytest.mark.parametrize(("trust", "kept"), [(0.2, False), (1.0, True)])
+def test_weak_features_do_not_fit_alone(trust, kept):
+    _, observation, start = scene(1)
+    config = StagedConfig(**{"priors": {}, **SHORT})
+    result = StagedFitter(config, BODY, DenseRenderer(), BANK, {}, trust).fit(
+        replace(observation, keypoints=None), start
+    )
+    assert bool(result.kept[0]) == kept
+    if not kept:
+        torch.testing.assert_close(result.params.body_pose, start.body_pose)
+
+
 def test_a_prior_that_only_a_stage_weighs_must_be_there():
     stage = {"parameters": ["betas"], "steps": 1, "weights": {"shape": 1.0}}
     with pytest.raises(ConfigError, match="fitter.priors.shape"):

@@ -83,7 +83,8 @@ class StagedConfig(Config):
     deserves. ``priors`` gives the weight of each prior by name. ``anchor_weight`` pulls towards the start
     that was chosen; ``smooth_weight`` takes the batch for consecutive frames of one person, and pulls
     neighbours together. ``start_stage`` is run from each of ``starts``, and the cheapest goes on.
-    ``min_visible``: a person without usable keypoints of whose body clutter explains more than the rest is
+    People without usable keypoints are fitted by features alone only where trust times ``feature_weight`` is
+    at least ``features_alone``: weak features turn a body round. ``min_visible``: a person without usable keypoints of whose body clutter explains more than the rest is
     not fitted. ``batch_size`` bounds how many people are fitted at once (about 70 MB each).
     """
 
@@ -97,6 +98,7 @@ class StagedConfig(Config):
     start_stage: StageConfig = Field(default_factory=_start_stage)
     stages: tuple[StageConfig, ...] = Field(default_factory=_stages, min_length=1)
     keep_only_better: bool = True
+    features_alone: float = Field(0.5, ge=0)
     min_visible: float = Field(0.1, ge=0, le=1)
     batch_size: int = Field(8, ge=1)
 

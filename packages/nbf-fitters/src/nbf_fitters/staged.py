@@ -62,7 +62,8 @@ class StagedFitter:
         usable, keypoints = self._usable(observation, start)
         result = unfitted(observation, start)
         # A person who is usable is fitted beside those of the same kind only: with or without keypoints.
-        for group, with_keypoints in ((usable & keypoints, True), (usable & ~keypoints, False)):
+        alone = usable & ~keypoints & (self.config.feature_weight >= self.config.features_alone)
+        for group, with_keypoints in ((usable & keypoints, True), (alone, False)):
             people = group.nonzero()[:, 0]
             size = max(1, len(people)) if self.config.smooth_weight > 0 else self.config.batch_size
             for chunk in people.split(size):

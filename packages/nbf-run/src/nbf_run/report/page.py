@@ -19,7 +19,7 @@ _CAPTIONS = {
     "fit": ("Fit: the body that explains the picture best", "Fitted body over the picture"),
     "occlusion": ("Occlusion: red where something else explains the picture better", "Occlusion mask"),
     "side": (
-        "The fit from its side, on a half-metre grid; the camera stood to the left",
+        "The fit from its side; the camera stood to the left (if it looked down, people lean towards it)",
         "Fitted body from the side",
     ),
 }
