@@ -270,8 +270,9 @@ def test_visible_joints_are_told_apart(pipeline, tmp_path):
 
 def test_each_method_gets_what_it_asks_for(pipeline, tmp_path):
     bench(pipeline, tmp_path / "out", [("bench.samples", 1)])
-    # The trust that correct_side = .825 deserves is a half.
-    clean = [(pytest.approx(0.5), True, 0.02), (1.0, False, 0.04), (pytest.approx(0.5), True, 0.02)]
+    # What correct_side = .825 deserves: half the way up, to the power of 1.5.
+    deserved = pytest.approx(0.5**1.5)
+    clean = [(deserved, True, 0.02), (1.0, False, 0.04), (deserved, True, 0.02)]
     assert Fitter.seen == clean * 2
 
 

@@ -136,7 +136,7 @@ def test_demo_refuses_samples_that_do_not_exist(
 
 def test_python_api(pipeline: Path, photo: Path, bright: np.ndarray):
     loaded = nbf_run.load(pipeline)
-    assert loaded.fitter.trust == pytest.approx(0.8)
+    assert loaded.fitter.trust == pytest.approx(0.8**1.5)
     by_path, by_array = loaded.fit([photo, bright])
     assert np.allclose(by_path.people[0].fitted.vertices, by_array.people[0].fitted.vertices)
     with pytest.raises(InputError, match="no person found"):
