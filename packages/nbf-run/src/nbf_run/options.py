@@ -32,7 +32,7 @@ class FitOptions(Config):
 class DemoOptions(Config):
     """``[demo]``: what the demo shows beside its photos."""
 
-    samples: tuple[int, ...] = Field((0, 1, 2, 3), description="indices into the pipeline's data set; may be empty")
+    samples: tuple[int, ...] = Field((0, 1, 3, 4), description="indices into the pipeline's data set; may be empty")
     patch_size: int = Field(80, ge=0, description="side of the occluder laid over them (data.patch_size)")
 
 
