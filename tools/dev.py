@@ -121,9 +121,7 @@ def set_up(dev: bool) -> Path:
 
 def package_paths() -> list[Path]:
     """The folders of all packages and plugins."""
-    found = [
-        file.parent for folder in ("packages", "plugins") for file in (ROOT / folder).glob("*/pyproject.toml")
-    ]
+    found = [file.parent for folder in ("packages", "plugins") for file in (ROOT / folder).glob("*/pyproject.toml")]
     if not found:
         raise Stop(f"no packages below {ROOT}: is this a whole clone?")
     return sorted(found)

@@ -39,9 +39,7 @@ def step(name: str, kernels: Kernels, camera: Camera, attributes: torch.Tensor) 
     means = kernels.means.detach().requires_grad_()
     if name == "dense reference":
         precision = kernels.precision[..., None, None] * torch.eye(3, device=means.device)
-        image, silhouette = render_dense(
-            means, precision, camera.rays(), attributes.expand(len(means), -1, -1)
-        )
+        image, silhouette = render_dense(means, precision, camera.rays(), attributes.expand(len(means), -1, -1))
     else:
         config = GaussianConfig(threshold=0.0) if "published" in name else GaussianConfig()
         output = GaussianRenderer(config).render(Kernels(means, kernels.precision), camera, attributes)
@@ -49,9 +47,7 @@ def step(name: str, kernels: Kernels, camera: Camera, attributes: torch.Tensor) 
     (image.sum() + silhouette.sum()).backward()
 
 
-def measure(
-    name: str, people: int, channels: int, threads: int, device: str, repeats: int
-) -> dict[str, float]:
+def measure(name: str, people: int, channels: int, threads: int, device: str, repeats: int) -> dict[str, float]:
     """Best and median milliseconds a step, and megabytes."""
     torch.set_num_threads(threads)
     inputs = scene(people, channels, device)
@@ -94,9 +90,7 @@ def main() -> None:
             command += ["--device", options.device]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             best, median = found["best_ms"], found["median_ms"]
-            print(
-                f"{name:32}{people:8}{best:10.1f}{median:11.1f}{best / people:13.2f}{found['megabytes']:8.0f}"
-            )
+            print(f"{name:32}{people:8}{best:10.1f}{median:11.1f}{best / people:13.2f}{found['megabytes']:8.0f}")
 
 
 if __name__ == "__main__":

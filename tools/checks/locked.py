@@ -58,9 +58,7 @@ def _package_problems(project: dict, ours: dict[str, dict], versions: dict[str, 
         if other not in recorded:
             found.append(f"{name} declares {other}, unknown to poetry.lock; {AGAIN}")
         elif other in versions and not any(requirement.specifier.contains(v) for v in versions[other]):
-            found.append(
-                f"{name} declares {requirement}, the lock has {sorted(versions[other])}; {AGAIN}"
-            )
+            found.append(f"{name} declares {requirement}, the lock has {sorted(versions[other])}; {AGAIN}")
     left_over = recorded - {canonicalize_name(requirement.name) for requirement in declared}
     found += [f"{name} needs no {other}, poetry.lock says it does; {AGAIN}" for other in sorted(left_over)]
     return found

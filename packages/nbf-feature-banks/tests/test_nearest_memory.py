@@ -116,9 +116,7 @@ def test_the_loss_is_differentiable_in_features_and_background(spec):
     bank = make_bank(spec).double()
     features, kernels, orientation, visible, background = make_batch(people=1, items=4)
     leaf = [features.double().requires_grad_(), background.double().requires_grad_()]
-    assert torch.autograd.gradcheck(
-        lambda f, b: sum(bank.loss(f, kernels, orientation, visible, b).values()), leaf
-    )
+    assert torch.autograd.gradcheck(lambda f, b: sum(bank.loss(f, kernels, orientation, visible, b).values()), leaf)
 
 
 def test_an_update_between_loss_and_gradients_changes_nothing(spec):

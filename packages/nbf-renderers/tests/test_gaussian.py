@@ -47,9 +47,7 @@ def dense(kernels, camera, attributes, config):
 @pytest.mark.parametrize("seed", range(4))
 def test_sparse_equals_dense(anisotropic, seed):
     kernels, camera, attributes = kernel_scene(anisotropic=anisotropic, seed=seed)
-    config = GaussianConfig(
-        max_kernels=1 + 3 * seed, threshold=(0.0, 1e-4, 0.01, 0.2)[seed], absorptivity=0.5 + seed
-    )
+    config = GaussianConfig(max_kernels=1 + 3 * seed, threshold=(0.0, 1e-4, 0.01, 0.2)[seed], absorptivity=0.5 + seed)
     inputs = [kernels.means, kernels.precision, camera.focal, camera.center, attributes]
     gradients = []
     for draw in (GaussianRenderer(config).render, dense):
@@ -227,9 +225,7 @@ def test_ray_gradients_match_finite_differences():
     kernels, camera, attributes = kernel_scene(batch=1, count=5, size=(4, 5), channels=2)
     rays = camera.rays().clone().requires_grad_()
     config = GaussianConfig(threshold=0.0)
-    assert torch.autograd.gradcheck(
-        lambda r: render_rays(kernels, r, attributes, config).attributes, [rays], atol=1e-6
-    )
+    assert torch.autograd.gradcheck(lambda r: render_rays(kernels, r, attributes, config).attributes, [rays], atol=1e-6)
 
 
 @pytest.mark.parametrize("broken", ["nan", "inf", "zero"])

@@ -154,9 +154,7 @@ class Plugin:
 
     @staticmethod
     def _entry(target, config):
-        return [
-            ComponentEntry(name="fake", target=f"{FAKES}:{target}", config=f"{FAKES}:{config}", summary="")
-        ]
+        return [ComponentEntry(name="fake", target=f"{FAKES}:{target}", config=f"{FAKES}:{config}", summary="")]
 
     @hookimpl
     def nbf_body_models(self):
@@ -323,9 +321,7 @@ def test_a_bad_sample_costs_only_itself(pipeline, tmp_path):
 
 
 def test_nothing_usable_is_an_error_with_its_reason(pipeline, tmp_path):
-    with pytest.raises(
-        InputError, match="no sample could be used; the first: sample 0: OSError: the disk is full"
-    ):
+    with pytest.raises(InputError, match="no sample could be used; the first: sample 0: OSError: the disk is full"):
         bench(pipeline, tmp_path / "out", [("data.bad", [0, 1, 2, 3])])
 
 

@@ -199,9 +199,7 @@ def test_keypoint_sets_have_their_order_and_sides(body):
             assert point[0] < -0.02
         else:
             assert abs(point[0]) < 1e-6
-    heights = [
-        points[name][1] for name in ("nose", "neck", "mid_hip", "left_knee", "left_ankle", "left_heel")
-    ]
+    heights = [points[name][1] for name in ("nose", "neck", "mid_hip", "left_knee", "left_ankle", "left_heel")]
     assert heights == sorted(heights, reverse=True)
     h36m = dict(zip(KEYPOINT_SETS["h36m-17"], body.keypoints(output, "h36m-17")[0], strict=True))
     heights = [h36m[name][1] for name in ("head_top", "jaw", "neck", "spine", "pelvis", "right_knee")]

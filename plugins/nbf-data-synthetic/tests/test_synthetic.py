@@ -31,11 +31,7 @@ def equal(a, b) -> bool:
     """Whether two records hold the same tensors."""
     for field in fields(a):
         x, y = getattr(a, field.name), getattr(b, field.name)
-        same = (
-            torch.equal(x, y)
-            if isinstance(x, torch.Tensor)
-            else (equal(x, y) if hasattr(x, "map") else x == y)
-        )
+        same = torch.equal(x, y) if isinstance(x, torch.Tensor) else (equal(x, y) if hasattr(x, "map") else x == y)
         if not same:
             return False
     return True
@@ -92,9 +88,7 @@ def test_part_map_names_the_part_of_the_kernel(train, body):
     spec = body.spec
     sample = train[1]
     on_body = sample.kernel_map >= 0
-    assert (
-        sample.part_map[on_body] == spec.vertex_parts[spec.kernel_vertices[sample.kernel_map[on_body]]]
-    ).all()
+    assert (sample.part_map[on_body] == spec.vertex_parts[spec.kernel_vertices[sample.kernel_map[on_body]]]).all()
     assert (sample.part_map[~on_body] == sample.kernel_map[~on_body]).all()
 
 
@@ -165,9 +159,7 @@ def test_workers_fill_the_cache_and_see_the_epoch(prepared, body, tmp_path):
     data = SyntheticPeople(config, body)
     data.prepare(tmp_path, workers=2)
     assert np.array_equal(data.base(5).image, prepared.base(5).image)
-    loader = torch.utils.data.DataLoader(
-        data, batch_size=3, collate_fn=collate, num_workers=1, persistent_workers=True
-    )
+    loader = torch.utils.data.DataLoader(data, batch_size=3, collate_fn=collate, num_workers=1, persistent_workers=True)
     epochs = []
     for epoch in (0, 1, 0):
         data.set_epoch(epoch)

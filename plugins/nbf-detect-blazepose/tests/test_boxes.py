@@ -35,7 +35,5 @@ def test_suppression_merges_overlapping_boxes_by_score_and_keeps_others():
 
 def test_suppression_of_nothing_is_nothing_and_of_empty_boxes_ends():
     for count in (0, 2):
-        merged, points, scores = boxes.suppress(
-            np.zeros((count, 4)), np.zeros((count, 4, 2)), np.ones(count), 0.3
-        )
+        merged, points, scores = boxes.suppress(np.zeros((count, 4)), np.zeros((count, 4, 2)), np.ones(count), 0.3)
         assert len(merged) == len(points) == len(scores) == count

@@ -33,9 +33,7 @@ def test_a_crop_of_exactly_the_photo_is_the_photo():
 
 def test_a_turned_crop_is_the_turned_photo():
     image = RNG.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    crop = Crop.around(
-        np.array([4.0, 4.0]), np.array([4.0 + 3.2, 4.0])
-    )  # up in the crop is right in the photo
+    crop = Crop.around(np.array([4.0, 4.0]), np.array([4.0 + 3.2, 4.0]))  # up in the crop is right in the photo
     np.testing.assert_allclose(crop.sample(Photo(image), 8), np.rot90(image), atol=1e-3)
 
 

@@ -34,6 +34,4 @@ def test_openpose_keypoints_come_from_the_right_landmarks():
         np.testing.assert_allclose(by_name[name], [index, -index, confidence[index]], rtol=1e-6)
     for name in ("left_small_toe", "right_small_toe"):
         np.testing.assert_allclose(by_name[name], 0)
-    assert set(range(25)) - set(openpose.SOURCES) == {
-        OPENPOSE_25.index(f"{s}_small_toe") for s in ("left", "right")
-    }
+    assert set(range(25)) - set(openpose.SOURCES) == {OPENPOSE_25.index(f"{s}_small_toe") for s in ("left", "right")}

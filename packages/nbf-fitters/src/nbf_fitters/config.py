@@ -84,8 +84,9 @@ class StagedConfig(Config):
     that was chosen; ``smooth_weight`` takes the batch for consecutive frames of one person, and pulls
     neighbours together. ``start_stage`` is run from each of ``starts``, and the cheapest goes on.
     People without usable keypoints are fitted by features alone only where trust times ``feature_weight`` is
-    at least ``features_alone``: weak features turn a body round. ``min_visible``: a person without usable keypoints of whose body clutter explains more than the rest is
-    not fitted. ``batch_size`` bounds how many people are fitted at once (about 70 MB each).
+    at least ``features_alone``: weak features turn a body round. ``min_visible``: such a person of whose body
+    clutter explains more than the rest is not fitted either. ``batch_size`` bounds how many people are fitted
+    at once (about 70 MB each).
     """
 
     likelihood: LikelihoodConfig = LikelihoodConfig()

@@ -53,9 +53,7 @@ class Auc3d:
     ) -> Float[Tensor, "b"]:
         """Percent per sample, NaN where nothing is visible. Raises ShapeError."""
         steps = self.config.steps
-        return _share_within(
-            predicted, truth, visible, [self.config.limit * i / (steps - 1) for i in range(steps)]
-        )
+        return _share_within(predicted, truth, visible, [self.config.limit * i / (steps - 1) for i in range(steps)])
 
 
 class Pckh:

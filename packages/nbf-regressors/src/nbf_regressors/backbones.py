@@ -36,9 +36,7 @@ class Residual(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            ConvNorm(inputs, outputs, 3, stride), ConvNorm(outputs, outputs, 3, activation=None)
-        )
+        self.body = nn.Sequential(ConvNorm(inputs, outputs, 3, stride), ConvNorm(outputs, outputs, 3, activation=None))
         same = inputs == outputs and stride == 1
         self.shortcut = nn.Identity() if same else ConvNorm(inputs, outputs, 1, stride, activation=None)
 

@@ -26,9 +26,7 @@ def supervised_losses(
     return {name: weights.total * value for name, value in terms.items()}
 
 
-def part_loss(
-    logits: Float[Tensor, "b p h w"], part_map: Int[Tensor, "b h w"], background: float
-) -> Float[Tensor, ""]:
+def part_loss(logits: Float[Tensor, "b p h w"], part_map: Int[Tensor, "b h w"], background: float) -> Float[Tensor, ""]:
     """Cross entropy over parts and, as the last class, everything else with weight ``background``."""
     last = logits.shape[1] - 1
     target = torch.where(part_map < 0, last, part_map.long())

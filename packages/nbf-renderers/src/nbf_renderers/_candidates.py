@@ -80,9 +80,7 @@ def camera_pairs(kernels: Kernels, camera: Camera, cutoff: float) -> Pairs:
         corner = base + low[1] * width + low[0]
         pixel = corner.index_select(0, kernel) + position + row * (width - columns)
         mean = means.index_select(1, kernel)
-        depth, activation, _ = peak(
-            mean, precision.index_select(-1, kernel), pixel_directions(camera, pixel), mean[2]
-        )
+        depth, activation, _ = peak(mean, precision.index_select(-1, kernel), pixel_directions(camera, pixel), mean[2])
         # The depth is in units of the direction's z here: positive in front, whatever the length.
         passing = ((activation < cutoff) & (depth > 0)).nonzero().squeeze(1)
         found.append(Pairs(pixel[passing], kernel[passing], depth[passing]))
@@ -130,9 +128,7 @@ def assign_slots(pairs: Pairs, max_kernels: int) -> Slots:
     return Slots(pixel, kernel, valid, occupied - kept)
 
 
-def _boxes(
-    means: Tensor, precision: Tensor, camera: Camera, count: int, cutoff: float
-) -> tuple[Tensor, Tensor]:
+def _boxes(means: Tensor, precision: Tensor, camera: Camera, count: int, cutoff: float) -> tuple[Tensor, Tensor]:
     """Pixel boxes ``(low, size)``, each ``[2, b k]`` (x, y), around the cutoff ellipsoids' images.
 
     The ellipsoid ``(x - mu)' S (x - mu) = cutoff`` with ``E = cutoff S^-1`` projects to a conic; its tangents

@@ -50,9 +50,7 @@ class GaussianRenderer:
         check_camera(kernels, camera)
         check_attributes(kernels, attributes)
         camera = camera.to(kernels.means.dtype)
-        slots = assign_slots(
-            camera_pairs(kernels, camera, self.config.cutoff), _slot_limit(max_kernels, self.config)
-        )
+        slots = assign_slots(camera_pairs(kernels, camera, self.config.cutoff), _slot_limit(max_kernels, self.config))
         means, precision = _gather(kernels, slots)
         # Directions of z = 1 leave offsets of the size of the kernel; lengths are put right afterwards.
         direction = pixel_directions(camera, slots.pixel)[:, None]
@@ -109,9 +107,7 @@ def sample_pixels(
     """
     batch, height, width = fragments.grid
     if features.dim() != 4 or tuple(features.shape[:3]) != fragments.grid:
-        raise ShapeError(
-            f"features: expected shape [{batch}, {height}, {width}, c], got {list(features.shape)}"
-        )
+        raise ShapeError(f"features: expected shape [{batch}, {height}, {width}, c], got {list(features.shape)}")
     person = fragments.person
     total = batch * kernels
     seen = fragments.kernel >= 0

@@ -110,6 +110,4 @@ def _check(kernels: Kernels, camera: Camera, attributes: Tensor) -> None:
         if shape != (batch, 2):
             raise ShapeError(f"camera.{name}: expected shape [{batch}, 2], got {list(shape)}")
     if tuple(attributes.shape[:-1]) not in ((batch, count), (count,)):
-        raise ShapeError(
-            f"attributes: expected [{batch}, {count}, c] or [{count}, c], got {list(attributes.shape)}"
-        )
+        raise ShapeError(f"attributes: expected [{batch}, {count}, c] or [{count}, c], got {list(attributes.shape)}")

@@ -23,9 +23,7 @@ def checker(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The packages to check."""
-    parser.addoption(
-        "--check-shapes", metavar="PACKAGES", default="", help="packages whose shapes are checked"
-    )
+    parser.addoption("--check-shapes", metavar="PACKAGES", default="", help="packages whose shapes are checked")
 
 
 def pytest_configure(config: pytest.Config) -> None:

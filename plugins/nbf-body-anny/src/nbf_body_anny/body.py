@@ -122,9 +122,7 @@ class AnnyBody(nn.Module):
         shift = posed - (world @ joints[..., None])[..., 0]
 
         def points(prefix: str) -> Tensor:
-            rest = getattr(self, f"{prefix}_template") + _along(
-                getattr(self, f"{prefix}_directions"), params.betas
-            )
+            rest = getattr(self, f"{prefix}_template") + _along(getattr(self, f"{prefix}_directions"), params.betas)
             return skin(rest, getattr(self, f"{prefix}_weights"), world, shift)
 
         if vertices:
@@ -133,9 +131,7 @@ class AnnyBody(nn.Module):
             markers = everything.index_select(-2, self._marker_vertices)
         else:
             everything = None
-            kernels, markers = points("_point").split(
-                [len(self._kernel_vertices), len(self._marker_vertices)], -2
-            )
+            kernels, markers = points("_point").split([len(self._kernel_vertices), len(self._marker_vertices)], -2)
         return BodyOutput(joints=posed, markers=markers, kernels=kernels, vertices=everything)
 
     def keypoints(self, output: BodyOutput, name: str) -> Float[Tensor, "*b n 3"]:

@@ -91,9 +91,7 @@ def _resample_labels(source, inverse, out):
             out[i, j] = source[y, x] if 0 <= x < size and 0 <= y < size else -1
 
 
-def moved(
-    base: Base, change: Similarity, root: np.ndarray, joint_mirror, keypoint_mirror, kernel_mirror
-) -> Base:
+def moved(base: Base, change: Similarity, root: np.ndarray, joint_mirror, keypoint_mirror, kernel_mirror) -> Base:
     """The labels of ``base`` seen through ``change``; the image is left as it is.
 
     ``root`` [3] is the root joint of the unposed body. A body seen by a camera that rolls turns about the
@@ -209,17 +207,13 @@ def finished(image: np.ndarray, blur: int, sigma: float, shared: float, seed: in
     return out
 
 
-def draw_occluders(
-    rng: np.random.Generator, joints: np.ndarray, image_size: int
-) -> list[tuple[Patch, np.ndarray]]:
+def draw_occluders(rng: np.random.Generator, joints: np.ndarray, image_size: int) -> list[tuple[Patch, np.ndarray]]:
     """One to three patches of random size with their pixels: mostly over the person, squares and bars."""
     patches = []
     for _ in range(1 + int(rng.integers(0, 3))):
         size = 12 + 100 * rng.random() ** 1.3
         if rng.random() < 0.7:
-            x, y = (
-                joints[int(rng.integers(len(joints)))] + (rng.random(2) - 0.5) * size * image_size / REFERENCE
-            )
+            x, y = joints[int(rng.integers(len(joints)))] + (rng.random(2) - 0.5) * size * image_size / REFERENCE
         else:
             x, y = rng.random(2) * image_size
         x, y = np.clip([x, y], 0, image_size)

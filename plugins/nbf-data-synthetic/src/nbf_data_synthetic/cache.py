@@ -42,9 +42,7 @@ def cache_folder(renderer: BaseRenderer, directory: Path) -> Path:
     config = renderer.config
     about = {
         "generator": GENERATOR,
-        "body": hashlib.sha256(
-            renderer.rest.astype("<f4").tobytes() + renderer.vertex_kernels.tobytes()
-        ).hexdigest(),
+        "body": hashlib.sha256(renderer.rest.astype("<f4").tobytes() + renderer.vertex_kernels.tobytes()).hexdigest(),
         **{name: getattr(config, name) for name in ("split", "seed", "image_size", "map_size", "colours")},
     }
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
@@ -99,9 +97,7 @@ def fill(renderer: BaseRenderer, directory: Path, workers: int = 1) -> None:
             for number, job in enumerate(jobs, 1):
                 job.result()
                 logger.info("chunk %d of %d done", number, len(jobs))
-    (folder / "finished.json").write_text(
-        json.dumps({"samples": renderer.config.size, "generator": GENERATOR})
-    )
+    (folder / "finished.json").write_text(json.dumps({"samples": renderer.config.size, "generator": GENERATOR}))
 
 
 class BaseCache:

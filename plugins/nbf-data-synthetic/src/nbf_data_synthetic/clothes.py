@@ -12,14 +12,10 @@ SKIN, SHIRT, TROUSERS, SHOES, HAIR, UNDER, SOCKS, EYES, MOUTH = range(9)
 GARMENTS = 9
 
 # Landmarks of the rest pose (metres): indices into the array that `landmarks` makes.
-EYE_X, EYE_Y, EYE_Z, NOSE_Y, EAR_Z, NECK_Y, SHOULDER_X, WRIST_X, HIP_Y, KNEE_Y, ANKLE_Y, SHOULDER_Y = range(
-    12
-)
+EYE_X, EYE_Y, EYE_Z, NOSE_Y, EAR_Z, NECK_Y, SHOULDER_X, WRIST_X, HIP_Y, KNEE_Y, ANKLE_Y, SHOULDER_Y = range(12)
 
 # An outfit's cuts (metres in the rest pose) and looseness: indices into the array that `draw_cuts` makes.
-SLEEVE_X, HEM_Y, COLLAR_Y, NECKLINE, LEG_Y, SHOE_Y, SOCK_Y, HAIR_BASE, HAIR_SLOPE, HAIR_LOW, OPEN_X = range(
-    11
-)
+SLEEVE_X, HEM_Y, COLLAR_Y, NECKLINE, LEG_Y, SHOE_Y, SOCK_Y, HAIR_BASE, HAIR_SLOPE, HAIR_LOW, OPEN_X = range(11)
 SHIRT_OFF, TROUSERS_OFF, SHOES_OFF, HAIR_OFF, FOLD_FREQUENCY, FOLD_DEPTH, FOLD_SEED = range(11, 18)
 
 
@@ -167,8 +163,7 @@ def dress(vertices, normals, rest, parts, o, m, out):
             )
             depth = o[FOLD_DEPTH]
             off = min(
-                off * (1 - depth + depth * 1.4 * fold)
-                + (0.006 * (fold - 0.75) * depth if worn != HAIR else 0.0),
+                off * (1 - depth + depth * 1.4 * fold) + (0.006 * (fold - 0.75) * depth if worn != HAIR else 0.0),
                 0.04,
             )
         for c in range(3):

@@ -142,9 +142,7 @@ class SyntheticPeople:
         config = self.config
         more = (int(self._epoch),) if config.augment else ()
         rng = self._renderer.generator(index, _DETECTOR, *more)
-        noise = (
-            rng.standard_normal((len(keypoints), 2)) * config.keypoint_noise * config.image_size / REFERENCE
-        )
+        noise = rng.standard_normal((len(keypoints), 2)) * config.keypoint_noise * config.image_size / REFERENCE
         luck = rng.random(len(keypoints))
         outlier = luck > 1 - config.keypoint_outlier
         noise[outlier] *= 3

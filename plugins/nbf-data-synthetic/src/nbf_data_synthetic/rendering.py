@@ -100,9 +100,7 @@ class BaseRenderer:
         """The kernel nearest to the surface point in the middle of each cell."""
         cells = self.config.map_size
         scale = cells / self.config.image_size
-        seen = rasterise(
-            dressed, self.faces, (focal * scale,) * 2, (cells / 2,) * 2, (cells, cells), cull=True
-        )
+        seen = rasterise(dressed, self.faces, (focal * scale,) * 2, (cells / 2,) * 2, (cells, cells), cull=True)
         corner = seen.barycentric.argmax(-1)
         hit = seen.triangle >= 0
         vertex = self.faces[np.maximum(seen.triangle, 0), corner]

@@ -96,9 +96,7 @@ class Photo:
         height, width = pixels.shape[:2]
         scale = side / max(height, width)
         new_h, new_w = max(1, round(height * scale)), max(1, round(width * scale))
-        small = Image.fromarray(np.ascontiguousarray(pixels)).resize(
-            (new_w, new_h), Image.Resampling.BILINEAR
-        )
+        small = Image.fromarray(np.ascontiguousarray(pixels)).resize((new_w, new_h), Image.Resampling.BILINEAR)
         top, left = (side - new_h) // 2, (side - new_w) // 2
         canvas = np.zeros((side, side, 3), np.float32)
         canvas[top : top + new_h, left : left + new_w] = np.asarray(small)

@@ -41,17 +41,8 @@ class BlazePoseDetector:
         hip centre, x right, y down, z away from the camera.
         Raises InputError for another dtype or shape.
         """
-        if (
-            not isinstance(image, np.ndarray)
-            or image.dtype != np.uint8
-            or image.ndim != 3
-            or image.shape[2] != 3
-        ):
-            got = (
-                f"{image.dtype} {list(image.shape)}"
-                if isinstance(image, np.ndarray)
-                else type(image).__name__
-            )
+        if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+            got = f"{image.dtype} {list(image.shape)}" if isinstance(image, np.ndarray) else type(image).__name__
             raise InputError(f"image: expected uint8 [h, w, 3], got {got}")
         if image.size == 0:
             raise InputError(f"image: has no pixels, shape {list(image.shape)}")

@@ -34,9 +34,7 @@ class Landmarks:
     score: float
 
 
-def decode(
-    raw: np.ndarray, score: float, heat: np.ndarray, world: np.ndarray, heat_threshold: float
-) -> Landmarks:
+def decode(raw: np.ndarray, score: float, heat: np.ndarray, world: np.ndarray, heat_threshold: float) -> Landmarks:
     """Read the network's output: raw [195], score, heat maps [64, 64, 39] (logits), world [117]."""
     raw = raw.reshape(39, 5).astype(np.float64)
     points = refine(raw[:, :2] / SIDE, heat, heat_threshold)

@@ -66,9 +66,7 @@ def _read(path: Path) -> bytes:
     if content[4:8] != b"TFL3":
         raise AssetError(f"{path}: not a TensorFlow Lite model, or cut short ({len(content)} bytes)")
     if path.parent == _DATA and hashlib.sha256(content).hexdigest() != _SHIPPED[path.name]:
-        raise AssetError(
-            f"{path}: damaged or cut short ({len(content)} bytes); reinstall nbf-detect-blazepose"
-        )
+        raise AssetError(f"{path}: damaged or cut short ({len(content)} bytes); reinstall nbf-detect-blazepose")
     return content
 
 

@@ -49,11 +49,7 @@ def write_chart(path: Path, report: dict[str, Any]) -> None:
         axes.set_axisbelow(True)
     people = max(case["people"] for case in cases)
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside upper center", ncols=min(3, len(labels)), frameon=False, fontsize=9
-    )
-    figure.supxlabel(
-        f"mean over up to {people} people, {round(100 * report['confidence'])} % interval", fontsize=9
-    )
+    figure.legend(handles, labels, loc="outside upper center", ncols=min(3, len(labels)), frameon=False, fontsize=9)
+    figure.supxlabel(f"mean over up to {people} people, {round(100 * report['confidence'])} % interval", fontsize=9)
     figure.set_layout_engine("constrained")
     figure.savefig(path, dpi=150)

@@ -56,9 +56,7 @@ def build_metrics(names: tuple[str, ...], body: BodyModel) -> dict[str, Metric]:
         entry = get_plugin_manager().get("metrics", name)
         metrics[name] = entry.load()(entry.load_config()())
         if metrics[name].takes == "keypoints" and "h36m-17" not in body.spec.keypoint_weights:
-            raise ConfigError(
-                f"bench.metrics: {name} needs the keypoint set h36m-17, which {body.spec.name} lacks"
-            )
+            raise ConfigError(f"bench.metrics: {name} needs the keypoint set h36m-17, which {body.spec.name} lacks")
     return metrics
 
 

@@ -137,9 +137,7 @@ def _against(
 ) -> dict[str, dict[str, Any]]:
     summary: dict[str, dict[str, Any]] = {}
     for key in _columns(rows):
-        ours, theirs = (
-            {row.index: row.values[key] for row in some if key in row.values} for some in (rows, reference)
-        )
+        ours, theirs = ({row.index: row.values[key] for row in some if key in row.values} for some in (rows, reference))
         settings = (options.confidence, options.resamples, seed)
         difference = compare(ours, theirs, metrics[key[0]].lower_is_better, settings)
         summary.setdefault(key[0], {})[key[1]] = difference

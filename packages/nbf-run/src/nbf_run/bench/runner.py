@@ -91,8 +91,7 @@ def bench(
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     results = [
-        _run_case(parts, case, dataset, options, progress)
-        for (case, _), dataset in zip(cases, datasets, strict=True)
+        _run_case(parts, case, dataset, options, progress) for (case, _), dataset in zip(cases, datasets, strict=True)
     ]
     if not any(result.rows for result in results):
         first = next((failure for result in results for failure in result.failed), None)
@@ -157,9 +156,7 @@ def _usable(sample: Sample) -> Sample:
     return sample
 
 
-def _people(
-    parts: _Parts, samples: list[tuple[int, Sample]], failed: list[tuple[int, str]]
-) -> Iterable[_Batch]:
+def _people(parts: _Parts, samples: list[tuple[int, Sample]], failed: list[tuple[int, str]]) -> Iterable[_Batch]:
     """All methods on a batch; where that fails, on each of its people alone: one costs only itself."""
     if not samples:
         return

@@ -19,9 +19,7 @@ _QUALITY = {
 }
 
 
-def case_table(
-    report: dict[str, Any], case: dict[str, Any], which: str = "all"
-) -> tuple[list[str], list[list[str]]]:
+def case_table(report: dict[str, Any], case: dict[str, Any], which: str = "all") -> tuple[list[str], list[list[str]]]:
     """Header and rows of a case's results over ``which`` joints ("all", "visible"): means and intervals."""
     names = _measured(report, case, which)
     header = ["method", *(_title(report, name) for name in names), "n", "kept", "s"]
@@ -52,8 +50,7 @@ def quality_table(report: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and rows of the features' correspondence quality: a column a case."""
     cases = report["cases"]
     rows = [
-        [title, *(_percent(case["correspondence"].get(name)) for case in cases)]
-        for name, title in _QUALITY.items()
+        [title, *(_percent(case["correspondence"].get(name)) for case in cases)] for name, title in _QUALITY.items()
     ]
     return ["visible body pixels", *(case["name"] for case in cases)], rows
 
@@ -79,11 +76,7 @@ def markdown(report: dict[str, Any]) -> str:
 def _case_lines(report: dict[str, Any], case: dict[str, Any]) -> list[str]:
     changes = ", ".join(f"{key} = {value}" for key, value in case["set"].items())
     seconds, percent = case["regressor_seconds"], round(100 * report["confidence"])
-    took = (
-        ""
-        if seconds is None
-        else f" The regressor took {seconds:.3f} s a person; s is the fit's time for one."
-    )
+    took = "" if seconds is None else f" The regressor took {seconds:.3f} s a person; s is the fit's time for one."
     lines = [f"## {case['name']}" + (f" ({changes})" if changes else ""), ""]
     lines += [f"{case['people']} people, mean [{percent} % interval], all joints.{took}", ""]
     lines += _grid(*case_table(report, case))
@@ -109,13 +102,9 @@ def print_report(report: dict[str, Any], console: Console | None = None) -> None
     console = console or Terminal()
 
     def show(title: str, header: list[str], rows: list[list[str]]) -> None:
-        table = Table(
-            title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1)
-        )
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
         for i, name in enumerate(header):
-            table.add_column(
-                name.replace(" ", "\n") if i else name, justify="right" if i else "left", no_wrap=True
-            )
+            table.add_column(name.replace(" ", "\n") if i else name, justify="right" if i else "left", no_wrap=True)
         for row in rows:
             table.add_row(*row)
         console.print(table)
@@ -138,11 +127,7 @@ def _brief(table: tuple[list[str], list[list[str]]]) -> tuple[list[str], list[li
 
 def _measured(report: dict[str, Any], case: dict[str, Any], which: str) -> list[str]:
     """The metrics that the case has values of, over ``which`` joints."""
-    return [
-        name
-        for name in report["metrics"]
-        if any(which in m["metrics"].get(name, {}) for m in case["methods"])
-    ]
+    return [name for name in report["metrics"] if any(which in m["metrics"].get(name, {}) for m in case["methods"])]
 
 
 def _title(report: dict[str, Any], name: str) -> str:

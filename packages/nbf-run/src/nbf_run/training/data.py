@@ -34,6 +34,4 @@ class EpochSampler(Sampler[int]):
 def training_batches(dataset: Dataset, batch_size: int, seed: int, workers: int) -> DataLoader:
     """Whole batches of collated samples."""
     sampler = EpochSampler(dataset, seed)
-    return DataLoader(
-        dataset, batch_size, sampler=sampler, num_workers=workers, collate_fn=collate, drop_last=True
-    )
+    return DataLoader(dataset, batch_size, sampler=sampler, num_workers=workers, collate_fn=collate, drop_last=True)

@@ -12,9 +12,7 @@ from nbf_run.estimate import start_params
 from nbf_run.quality import QualityMeter, correspondence_quality
 
 
-def validate(
-    batches: list[Sample], body: BodyModel, regressor: Regressor, bank: FeatureBank
-) -> dict[str, float]:
+def validate(batches: list[Sample], body: BodyModel, regressor: Regressor, bank: FeatureBank) -> dict[str, float]:
     """Correspondence quality (shares in [0, 1]) and the start's MPJPE and PA-MPJPE in millimetres."""
     meter, plain, aligned = QualityMeter(), [], []
     for batch in batches:
