@@ -99,6 +99,11 @@ def _means(trust: float) -> str:
             "These fits follow the keypoints alone: the network’s features have not been measured to be good "
             "enough to be trusted, so read the occlusion pictures with doubt."
         )
+    if trust < 0.5:
+        return (
+            "A fit follows the detected keypoints first: the network’s features count for little, as their measured "
+            "quality deserves, so read the occlusion pictures with doubt."
+        )
     return "A fit follows the detected keypoints and the features that the network has learned."
 
 
