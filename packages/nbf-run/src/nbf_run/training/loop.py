@@ -53,9 +53,9 @@ def train(
         torch.set_num_threads(options.threads)
     L.seed_everything(pipeline.seed, verbose=False)
     body = build_body(pipeline)
+    regressor, bank = build_networks(pipeline, body)
     data = _prepared(_data(pipeline, body, {}), options, out)
     held_out = _data(pipeline, body, {"split": "val", "augment": False, "cache": None})
-    regressor, bank = build_networks(pipeline, body)
     module = Training(options, body, regressor, bank)
     write_run_info(out, pipeline, "train")
 
