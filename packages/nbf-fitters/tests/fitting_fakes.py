@@ -131,6 +131,7 @@ class DenseRenderer:
             weight=weight.flatten(0, 1),
             depth=depth.flatten(0, 1),
             truncated=torch.zeros(people * pixels, dtype=torch.long),
+            lost=weight.new_zeros(people * pixels),
             grid=(people, height, width),
         )
         silhouette = weight.sum(-1).clamp_max(1)

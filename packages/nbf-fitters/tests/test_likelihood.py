@@ -18,7 +18,7 @@ def one_kernel_a_pixel(height: int, width: int) -> Fragments:
     """Fragments of one person in which pixel i sees kernel i with weight 1: the bank itself is rendered."""
     pixels = torch.arange(height * width)
     one = torch.ones(height * width, 1, dtype=torch.float64)
-    return Fragments(pixels, pixels[:, None], one, one, torch.zeros_like(pixels), (1, height, width))
+    return Fragments(pixels, pixels[:, None], one, one, torch.zeros_like(pixels), one[:, 0] * 0, (1, height, width))
 
 
 @pytest.mark.parametrize("name", ["lik_n3_noocc", "lik_n3_occ"])
@@ -74,7 +74,7 @@ def test_gradients_and_formula(form):
 
     def loss(weight, orientation):
         weight = weight * (kernel >= 0)
-        fragments = Fragments(pixel, kernel, weight, weight, torch.zeros_like(pixel), (2, 3, 3))
+        fragments = Fragments(pixel, kernel, weight, weight, torch.zeros_like(pixel), weight[:, 0] * 0, (2, 3, 3))
         silhouette = torch.zeros(18, dtype=weight.dtype).index_copy(0, pixel, weight.sum(-1))
         return likelihood(fragments, silhouette.view(2, 3, 3), orientation)
 

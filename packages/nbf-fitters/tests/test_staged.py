@@ -148,7 +148,7 @@ def test_nobody_in_the_picture_is_no_error():
         def render(self, kernels, camera, attributes, max_kernels=None):
             drawn, none = super().render(kernels, camera, attributes, max_kernels), torch.zeros(0, dtype=torch.long)
             slots = drawn.fragments.weight[:0, :0] * kernels.means.sum()
-            fragments = Fragments(none, none.view(0, 0), slots, slots, none, drawn.fragments.grid)
+            fragments = Fragments(none, none.view(0, 0), slots, slots, none, slots.new_zeros(0), drawn.fragments.grid)
             return RenderOutput(drawn.attributes * 0, drawn.silhouette * 0, fragments)
 
     truth, observation, start = scene()

@@ -156,7 +156,9 @@ def fragments_of(index, weight, count):
     pixel = seen[:, 0].nonzero().squeeze(1)
     kernel = torch.where(index >= 0, index % count, -1).long()
     rows = [value.flatten(0, 2)[pixel] for value in (kernel, weight)]
-    return Fragments(pixel, rows[0], rows[1], torch.zeros_like(rows[1]), torch.zeros_like(pixel), grid)
+    return Fragments(
+        pixel, rows[0], rows[1], torch.zeros_like(rows[1]), torch.zeros_like(pixel), rows[1][:, 0] * 0, grid
+    )
 
 
 @pytest.mark.parametrize("case", cases("sample_features", HERE), ids=str)

@@ -21,11 +21,12 @@ _MARGIN = 0.02
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pixel-kernel pairs ``[p]``: flat pixel in (batch, height, width), flat kernel in (batch, k), depth."""
+    """Pixel-kernel pairs ``[p]``: flat pixel in (batch, height, width), flat kernel in (batch, k), depth, activation."""
 
     pixel: Tensor
     kernel: Tensor
     depth: Tensor
+    activation: Tensor
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,15 @@ class Slots:
     """The ``n`` pixels that see something, ascending, and their at most ``m`` nearest kernels.
 
     ``kernel`` ``[m, n]`` indexes (batch, k) flat, and repeats the pixel's nearest where not ``valid``, so
-    that whatever is computed there is finite. ``truncated`` ``[n]`` counts what was cut off.
+    that whatever is computed there is finite. ``truncated`` ``[n]`` counts what was cut off, and ``cut`` ``[n]``
+    sums what of it would weigh if nothing stood before it: ``exp(-a - absorptivity exp(-a) / 2)``.
     """
 
     pixel: Tensor
     kernel: Tensor
     valid: Tensor
     truncated: Tensor
+    cut: Tensor
 
 
 def component_first(kernels: Kernels) -> tuple[Tensor, Tensor]:
@@ -83,7 +86,7 @@ def camera_pairs(kernels: Kernels, camera: Camera, cutoff: float) -> Pairs:
         depth, activation, _ = peak(mean, precision.index_select(-1, kernel), pixel_directions(camera, pixel), mean[2])
         # The depth is in units of the direction's z here: positive in front, whatever the length.
         passing = ((activation < cutoff) & (depth > 0)).nonzero().squeeze(1)
-        found.append(Pairs(pixel[passing], kernel[passing], depth[passing]))
+        found.append(Pairs(pixel[passing], kernel[passing], depth[passing], activation[passing]))
     return _join(found)
 
 
@@ -106,12 +109,14 @@ def ray_pairs(kernels: Kernels, rays: Tensor, cutoff: float, keep_behind: bool) 
                 passing &= depth > 0
             pixel, kernel = passing.nonzero(as_tuple=True)
             offset = person * height * width + start
-            found.append(Pairs(pixel + offset, kernel + person * count, depth[pixel, kernel]))
+            found.append(
+                Pairs(pixel + offset, kernel + person * count, depth[pixel, kernel], activation[pixel, kernel])
+            )
     return _join(found)
 
 
 @torch.no_grad()
-def assign_slots(pairs: Pairs, max_kernels: int) -> Slots:
+def assign_slots(pairs: Pairs, max_kernels: int, absorptivity: float) -> Slots:
     """Sort pairs by pixel and depth and keep the ``max_kernels`` nearest of each pixel.
 
     The number of slots is that of the fullest pixel.
@@ -119,13 +124,20 @@ def assign_slots(pairs: Pairs, max_kernels: int) -> Slots:
     order = _by_pixel_and_depth(pairs)
     pixel, occupied = torch.unique_consecutive(pairs.pixel[order], return_counts=True)
     kept = occupied.clamp(max=max_kernels)
-    slots = int(kept.max()) if len(kept) else 0
+    fullest = int(occupied.max()) if len(occupied) else 0
+    slots = min(fullest, max_kernels)
     first = torch.cumsum(occupied, 0) - occupied
     slot = torch.arange(slots, device=order.device)[:, None]
     valid = slot < kept
     position = torch.where(valid, first + slot, first)
     kernel = pairs.kernel[order][position]
-    return Slots(pixel, kernel, valid, occupied - kept)
+    cut = pairs.activation.new_zeros(len(pixel))
+    if fullest > max_kernels:
+        place = torch.arange(len(pixel), device=order.device).repeat_interleave(occupied)
+        beyond = (torch.arange(len(order), device=order.device) >= (first + kept)[place]).nonzero().squeeze(1)
+        density = torch.exp(-pairs.activation[order[beyond]])
+        cut = cut.index_add(0, place[beyond], density * torch.exp(-0.5 * absorptivity * density))
+    return Slots(pixel, kernel, valid, occupied - kept, cut)
 
 
 def _boxes(means: Tensor, precision: Tensor, camera: Camera, count: int, cutoff: float) -> tuple[Tensor, Tensor]:
@@ -196,4 +208,4 @@ def _by_pixel_and_depth(pairs: Pairs) -> Tensor:
 def _join(found: list[Pairs]) -> Pairs:
     if len(found) == 1:
         return found[0]
-    return Pairs(*(torch.cat([getattr(p, name) for p in found]) for name in ("pixel", "kernel", "depth")))
+    return Pairs(*(torch.cat([getattr(p, name) for p in found]) for name in ("pixel", "kernel", "depth", "activation")))

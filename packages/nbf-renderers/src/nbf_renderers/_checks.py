@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from nbf_core.errors import ShapeError
-from nbf_core.types import Camera, Kernels
+from nbf_core.types import Camera, Kernels, Similarities
+from nbf_renderers.config import GaussianConfig
 
 
 def check_kernels(kernels: Kernels) -> None:
@@ -39,3 +40,24 @@ def check_attributes(kernels: Kernels, attributes: Tensor) -> None:
         raise ShapeError(
             f"attributes: expected shape [{batch}, {count}, c] or [{count}, c], got {list(attributes.shape)}"
         )
+
+
+def check_similarities(kernels: Kernels, camera: Camera, orientation: Tensor, similarities: Similarities) -> None:
+    """Raise ShapeError unless orientation weights and similarities fit the kernels and the camera."""
+    batch, count, _ = kernels.means.shape
+    if orientation.dim() != 3 or tuple(orientation.shape[:2]) != (batch, count):
+        raise ShapeError(f"orientation: expected shape [{batch}, {count}, o], got {list(orientation.shape)}")
+    bins = orientation.shape[2]
+    expected = {"table": (batch, *camera.size, count, bins), "gram": (count, count, bins)}
+    for name, shape in expected.items():
+        got = tuple(getattr(similarities, name).shape)
+        if got != shape:
+            raise ShapeError(f"similarities.{name}: expected shape {list(shape)}, got {list(got)}")
+
+
+def slot_limit(max_kernels: int | None, config: GaussianConfig) -> int:
+    """How many kernels a pixel may keep. Raises ShapeError below 1."""
+    limit = config.max_kernels if max_kernels is None else max_kernels
+    if limit < 1:
+        raise ShapeError(f"max_kernels: expected at least 1, got {limit}")
+    return limit

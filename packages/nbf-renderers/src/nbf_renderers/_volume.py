@@ -55,8 +55,8 @@ def peak(means: Tensor, precision: Tensor, direction: Tensor, start: Tensor) -> 
     return start + shift, dot(rest, apply_precision(precision, rest)), q
 
 
-def weigh(activation: Tensor, depth: Tensor, q: Tensor, valid: Tensor, absorptivity: float) -> Tensor:
-    """Weights ``[m, n]`` of the ``m`` kernels in each of ``n`` rays, from their mutual occlusion.
+def weigh(activation: Tensor, depth: Tensor, q: Tensor, valid: Tensor, absorptivity: float) -> tuple[Tensor, Tensor]:
+    """Weights ``[m, n]`` of the ``m`` kernels in each of ``n`` rays, and the light that reaches each kernel's peak.
 
     ``depth`` and ``q`` refer to unit directions. Slots that are not ``valid`` weigh 0 and hide nothing.
     """
@@ -66,4 +66,16 @@ def weigh(activation: Tensor, depth: Tensor, q: Tensor, valid: Tensor, absorptiv
     distance = ((depth[None] - depth[:, None]) * spread[:, None]).clamp(-_FAR, _FAR)
     passed = torch.erf(distance) + 1.0
     hidden = 0.5 * (density[:, None] * passed).sum(0)
-    return torch.exp(-absorptivity * hidden) * density / _LONE_KERNEL
+    light = torch.exp(-absorptivity * hidden)
+    return light * density / _LONE_KERNEL, light
+
+
+def lost_weight(light: Tensor, cut: Tensor) -> Tensor:
+    """An upper bound ``[n]`` of what the kernels that were cut off would weigh together.
+
+    ``light`` ``[m, n]`` is :func:`weigh`'s. A kernel cut off peaks behind the last kept one, so at least as much of
+    the kept ones lies before it; and it hides half of itself. What the others cut off hide is left out.
+    """
+    if not len(light):
+        return cut
+    return light[-1].detach() * cut / _LONE_KERNEL

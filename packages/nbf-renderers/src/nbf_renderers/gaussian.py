@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from nbf_core.errors import ShapeError
-from nbf_core.types import Camera, Fragments, Kernels, RenderOutput
+from nbf_core.types import Camera, Fragments, Kernels, RenderOutput, ScoreOutput, Similarities
 from nbf_renderers._candidates import (
     Slots,
     assign_slots,
@@ -16,9 +16,10 @@ from nbf_renderers._candidates import (
     pixel_directions,
     ray_pairs,
 )
-from nbf_renderers._checks import check_attributes, check_camera, check_kernels
-from nbf_renderers._mix import gather_mean, mix
-from nbf_renderers._volume import peak, weigh
+from nbf_renderers._checks import check_attributes, check_camera, check_kernels, check_similarities, slot_limit
+from nbf_renderers._compose import Drawn, compare, compose
+from nbf_renderers._mix import gather_mean
+from nbf_renderers._volume import lost_weight, peak, weigh
 from nbf_renderers.config import GaussianConfig, cutoff_of
 
 
@@ -49,22 +50,41 @@ class GaussianRenderer:
         check_kernels(kernels)
         check_camera(kernels, camera)
         check_attributes(kernels, attributes)
-        camera = camera.to(kernels.means.dtype)
-        slots = assign_slots(camera_pairs(kernels, camera, self.config.cutoff), _slot_limit(max_kernels, self.config))
-        means, precision = _gather(kernels, slots)
-        # Directions of z = 1 leave offsets of the size of the kernel; lengths are put right afterwards.
-        direction = pixel_directions(camera, slots.pixel)[:, None]
-        depth, activation, q = peak(means, precision, direction, means[2])
-        length2 = (direction * direction).sum(0)
-        depth, q = depth * length2.sqrt(), q / length2
-        weight = weigh(activation, depth, q, slots.valid, self.config.absorptivity)
-        return _compose(slots, weight, depth, attributes, (len(kernels.means), *camera.size))
+        return compose(self._draw(kernels, camera, max_kernels), attributes)
+
+    def score(
+        self,
+        kernels: Kernels,
+        camera: Camera,
+        orientation: Float[Tensor, "b k o"],
+        similarities: Similarities,
+        max_kernels: int | None = None,
+    ) -> ScoreOutput:
+        """See :class:`nbf_core.contracts.ScoringRenderer`; 3DNBF (ICCV 2023), section 3.4, without its features."""
+        check_kernels(kernels)
+        check_camera(kernels, camera)
+        check_similarities(kernels, camera, orientation, similarities)
+        return compare(self._draw(kernels, camera, max_kernels), orientation, similarities)
 
     def sample(
         self, fragments: Fragments, features: Float[Tensor, "b h w c"], kernels: int
     ) -> tuple[Float[Tensor, "b k c"], Bool[Tensor, "b k"]]:
         """See :func:`sample_pixels`."""
         return sample_pixels(fragments, features, kernels)
+
+    def _draw(self, kernels: Kernels, camera: Camera, max_kernels: int | None) -> Drawn:
+        camera = camera.to(kernels.means.dtype)
+        config = self.config
+        limit = slot_limit(max_kernels, config)
+        slots = assign_slots(camera_pairs(kernels, camera, config.cutoff), limit, config.absorptivity)
+        means, precision = _gather(kernels, slots)
+        # Directions of z = 1 leave offsets of the size of the kernel; lengths are put right afterwards.
+        direction = pixel_directions(camera, slots.pixel)[:, None]
+        depth, activation, q = peak(means, precision, direction, means[2])
+        length2 = (direction * direction).sum(0)
+        depth, q = depth * length2.sqrt(), q / length2
+        weight, light = weigh(activation, depth, q, slots.valid, config.absorptivity)
+        return Drawn(slots, weight, depth, lost_weight(light, slots.cut), (len(kernels.means), *camera.size))
 
 
 def render_rays(
@@ -85,15 +105,14 @@ def render_rays(
     check_attributes(kernels, attributes)
     if rays.dim() != 4 or rays.shape[0] != len(kernels.means) or rays.shape[3] != 3:
         raise ShapeError(f"rays: expected shape [{len(kernels.means)}, h, w, 3], got {list(rays.shape)}")
-    slots = assign_slots(
-        ray_pairs(kernels, rays.detach(), cutoff_of(config.threshold), keep_behind), config.max_kernels
-    )
+    pairs = ray_pairs(kernels, rays.detach(), cutoff_of(config.threshold), keep_behind)
+    slots = assign_slots(pairs, config.max_kernels, config.absorptivity)
     means, precision = _gather(kernels, slots)
     direction = rays.reshape(-1, 3).index_select(0, slots.pixel).T[:, None]
     guess = (means * direction).sum(0) / (direction * direction).sum(0)
     depth, activation, q = peak(means, precision, direction, guess)
-    weight = weigh(activation, depth, q, slots.valid, config.absorptivity)
-    return _compose(slots, weight, depth, attributes, tuple(rays.shape[:3]))
+    weight, light = weigh(activation, depth, q, slots.valid, config.absorptivity)
+    return compose(Drawn(slots, weight, depth, lost_weight(light, slots.cut), tuple(rays.shape[:3])), attributes)
 
 
 def sample_pixels(
@@ -119,46 +138,9 @@ def sample_pixels(
     return mean.unflatten(0, (batch, kernels)), visible[:-1].unflatten(0, (batch, kernels))
 
 
-def _slot_limit(max_kernels: int | None, config: GaussianConfig) -> int:
-    limit = config.max_kernels if max_kernels is None else max_kernels
-    if limit < 1:
-        raise ShapeError(f"max_kernels: expected at least 1, got {limit}")
-    return limit
-
-
 def _gather(kernels: Kernels, slots: Slots) -> tuple[Tensor, Tensor]:
     """Means ``[3, m, n]`` and precision ``[m, n]`` or ``[3, 3, m, n]`` of the kernels in the slots."""
     index = slots.kernel.reshape(-1)
     return tuple(  # type: ignore[return-value]
         value.index_select(-1, index).unflatten(-1, slots.kernel.shape) for value in component_first(kernels)
-    )
-
-
-def _compose(
-    slots: Slots, weight: Tensor, depth: Tensor, attributes: Tensor, grid: tuple[int, int, int]
-) -> RenderOutput:
-    batch, height, width = grid
-    person = torch.div(slots.pixel, height * width, rounding_mode="floor")
-    count = attributes.shape[-2]
-    local = slots.kernel - person * count
-    table = attributes.to(weight.dtype)
-    if attributes.dim() == 3:
-        values = mix(table.flatten(0, 1), slots.kernel, weight)
-    else:
-        values = mix(table, local, weight)
-    image = values.new_zeros(batch * height * width, values.shape[1]).index_copy_(0, slots.pixel, values)
-    cover = weight.sum(0).clamp(max=1.0)
-    silhouette = cover.new_zeros(batch * height * width).index_copy_(0, slots.pixel, cover)
-    fragments = Fragments(
-        pixel=slots.pixel,
-        kernel=torch.where(slots.valid, local, -1).T.contiguous(),
-        weight=weight.T.contiguous(),
-        depth=torch.where(slots.valid, depth, torch.inf).T.contiguous(),
-        truncated=slots.truncated,
-        grid=grid,
-    )
-    return RenderOutput(
-        attributes=image.view(batch, height, width, -1),
-        silhouette=silhouette.view(batch, height, width),
-        fragments=fragments,
     )

@@ -51,6 +51,7 @@ class FakeRenderer:
                 weight=weight[:, None],
                 depth=mean.norm(dim=-1)[:, None],
                 truncated=fragments.truncated,
+                lost=fragments.lost,
                 grid=fragments.grid,
             ),
         )
@@ -92,6 +93,7 @@ def _nearest(kernels: Kernels, camera: Camera) -> Fragments:
         weight=torch.zeros_like(depth[first])[:, None],
         depth=depth[first][:, None],
         truncated=counts - 1,
+        lost=(counts - 1).to(depth),  # no kernel weighs more than 1
         grid=(batch, height, width),
     )
 

@@ -22,7 +22,7 @@ from nbf_core.contracts.body import BodyModel
 from nbf_core.contracts.data import Dataset, Detector, Metric
 from nbf_core.contracts.fitter import Fitter, Prior
 from nbf_core.contracts.regressor import Regressor
-from nbf_core.contracts.renderer import Renderer
+from nbf_core.contracts.renderer import Renderer, ScoringRenderer
 
 __all__ = [
     "BodyModel",
@@ -34,4 +34,5 @@ __all__ = [
     "Prior",
     "Regressor",
     "Renderer",
+    "ScoringRenderer",
 ]

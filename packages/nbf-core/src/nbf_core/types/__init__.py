@@ -9,7 +9,7 @@ from nbf_core.types.camera import Camera
 from nbf_core.types.fitting import FitResult, Observation
 from nbf_core.types.people import Person
 from nbf_core.types.regression import RegressorOutput
-from nbf_core.types.render import Fragments, Kernels, RenderOutput
+from nbf_core.types.render import Fragments, Kernels, RenderOutput, ScoreOutput, Similarities
 from nbf_core.types.sample import Sample, collate
 
 __all__ = [
@@ -25,5 +25,7 @@ __all__ = [
     "RegressorOutput",
     "RenderOutput",
     "Sample",
+    "ScoreOutput",
+    "Similarities",
     "collate",
 ]

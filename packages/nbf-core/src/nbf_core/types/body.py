@@ -68,6 +68,16 @@ class BodySpec(TensorRecord):
         """How many kernels the body carries."""
         return len(self.kernel_vertices)
 
+    @property
+    def kernel_faces(self) -> Int[Tensor, "f 3"]:
+        """The surface as triangles over the kernels: every vertex drawn together with its nearest kernel."""
+        corners = self.vertex_kernels[self.faces]
+        a, b, c = corners.unbind(-1)
+        corners = corners[(a != b) & (b != c) & (c != a)]
+        # The same triangle may be left of several faces: turned so that its smallest corner comes first.
+        turn = (corners.argmin(1, keepdim=True) + torch.arange(3, device=corners.device)) % 3
+        return torch.unique(corners.gather(1, turn), dim=0)
+
 
 @dataclass(frozen=True)
 class BodyOutput(TensorRecord):
