@@ -21,7 +21,7 @@ _MARGIN = 0.02
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pixel-kernel pairs ``[p]``: flat pixel in (batch, height, width), flat kernel in (batch, k), depth, activation."""
+    """Pairs ``[p]`` of flat pixel in (batch, height, width) and flat kernel in (batch, k); depth, activation."""
 
     pixel: Tensor
     kernel: Tensor
