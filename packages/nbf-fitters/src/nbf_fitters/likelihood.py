@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nbf_core.errors import ShapeError
-from nbf_core.types import Fragments
+from nbf_core.types import Fragments, ScoreOutput, Similarities
 from nbf_fitters.config import LikelihoodConfig
 
 SOFT_TEMPERATURE = 0.1
@@ -41,7 +41,7 @@ class FeatureLikelihood:
                 f"channels differ: features {channels}, bank {bank.shape[-1]}, clutter {clutter.shape[-1]}"
             )
         self.config = config
-        self.people, self.pixels = people, height * width
+        self.people, self.pixels, self._grid = people, height * width, (people, height, width)
         self.orientations = bank.shape[1]
         flat = F.normalize(features, dim=1).flatten(2).mT.reshape(-1, channels)
         bank = F.normalize(bank.to(flat), dim=-1)
@@ -60,7 +60,18 @@ class FeatureLikelihood:
         """The cost of each person, from what the renderer made of the kernels and their orientation."""
         if self.config.form == "mixture":
             return self._mixture(fragments, silhouette, orientation)
-        return self._published(fragments, silhouette, orientation)
+        body = self._object_score(fragments, orientation)
+        score = torch.zeros_like(self.clutter).index_copy(0, fragments.pixel, body)
+        return self._published(score, silhouette.reshape(-1))
+
+    @property
+    def similarities(self) -> Similarities:
+        """What a :class:`~nbf_core.contracts.ScoringRenderer` needs, for the published forms."""
+        return Similarities(self.similarity.unflatten(0, self._grid), self.gram)
+
+    def compare(self, scored: ScoreOutput) -> Float[Tensor, "b"]:
+        """The cost of each person in a published form, from the scores a renderer made by itself."""
+        return self._published(scored.score.reshape(-1), scored.silhouette.reshape(-1))
 
     def scores(
         self, fragments: Fragments, orientation: Float[Tensor, "b k o"]
@@ -124,17 +135,12 @@ class FeatureLikelihood:
         share = torch.softmax(torch.einsum("nm,nmo->no", weight, orient), dim=-1)
         return (share * rendered * torch.rsqrt(length.clamp_min(1e-24))).sum(-1)
 
-    def _published(self, fragments, silhouette, orientation) -> Float[Tensor, "b"]:
-        body = self._object_score(fragments, orientation)
-        clutter = self.clutter[fragments.pixel]
-        nothing = torch.zeros_like(self.clutter)
+    def _published(self, body: Float[Tensor, "p"], silhouette: Float[Tensor, "p"]) -> Float[Tensor, "b"]:
         if self.config.form == "simple":
-            mask = silhouette.reshape(-1)[fragments.pixel]
-            value, empty = body * mask + clutter * (1 - mask), self.clutter
+            value = body * silhouette + self.clutter * (1 - silhouette)
         else:
-            value, empty = soft_maximum(body, clutter), soft_maximum(nothing, self.clutter)
-        mean = empty.view(self.people, -1).mean(-1)
-        return 1 - mean - self._mean(fragments, value - empty[fragments.pixel])
+            value = soft_maximum(body, self.clutter)
+        return 1 - value.view(self.people, -1).mean(-1)
 
 
 def soft_maximum(body: Float[Tensor, "n"], clutter: Float[Tensor, "n"]) -> Float[Tensor, "n"]:

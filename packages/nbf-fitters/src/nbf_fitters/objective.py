@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from nbf_core.contracts import BodyModel, FeatureBank, Prior, Renderer
+from nbf_core.contracts import BodyModel, FeatureBank, Prior, Renderer, ScoringRenderer
 from nbf_core.geometry.camera import central_ray_rotation
 from nbf_core.geometry.orientation import kernel_orientation_weights
 from nbf_core.types import BodyOutput, BodyParams, Kernels, Observation, RenderOutput
@@ -43,6 +43,7 @@ class Objective:
         }
         self._pixel = REFERENCE_SIZE / max(observation.camera.size)
         self._ray = central_ray_rotation(observation.camera)
+        self._faces = body.spec.kernel_faces
         self._bank = bank
         self._likelihood: FeatureLikelihood | None = None
 
@@ -82,8 +83,7 @@ class Objective:
         self, name: str, params: BodyParams, start: BodyParams, output: BodyOutput, stage: StageConfig
     ) -> Float[Tensor, "b"]:
         if name == "likelihood":
-            rendered, orientation = self.render(output)
-            return self.likelihood(rendered.fragments, rendered.silhouette, orientation)
+            return self._likelihood_cost(output)
         if name == "keypoints":
             points = self.body.keypoints(output, self.observation.keypoint_set)
             projected = self.observation.camera.project(points)
@@ -95,8 +95,22 @@ class Objective:
             return smooth_cost(params)
         return self.priors[name](params)
 
+    def _likelihood_cost(self, output: BodyOutput) -> Float[Tensor, "b"]:
+        if self.config.likelihood.form != "mixture" and isinstance(self.renderer, ScoringRenderer):
+            kernels, orientation = self._kernels(output)
+            similarities = self.likelihood.similarities
+            return self.likelihood.compare(
+                self.renderer.score(kernels, self.observation.camera, orientation, similarities)
+            )
+        rendered, orientation = self.render(output)
+        return self.likelihood(rendered.fragments, rendered.silhouette, orientation)
+
     def render(self, output: BodyOutput) -> tuple[RenderOutput, Float[Tensor, "b k o"]]:
         """The body drawn, and the orientation weights of its kernels (also the attributes drawn)."""
+        kernels, orientation = self._kernels(output)
+        return self.renderer.render(kernels, self.observation.camera, orientation), orientation
+
+    def _kernels(self, output: BodyOutput) -> tuple[Kernels, Float[Tensor, "b k o"]]:
         spec = self.body.spec
         limbs = spec.kernel_limbs.to(output.kernels.device)
         # A crop shows limbs as a camera would that is turned towards it: bins are relative to its central ray.
@@ -105,8 +119,8 @@ class Objective:
         if self.config.likelihood.detach_orientation:
             orientation = orientation.detach()
         precision = output.kernels.new_full(output.kernels.shape[:2], spec.kernel_precision)
-        kernels = Kernels(means=output.kernels, precision=precision)
-        return self.renderer.render(kernels, self.observation.camera, orientation), orientation
+        faces = self._faces.to(output.kernels.device).expand(len(precision), -1, -1)
+        return Kernels(means=output.kernels, precision=precision, faces=faces), orientation
 
     @torch.no_grad()
     def occlusion(self, params: BodyParams) -> tuple[Float[Tensor, "b h w"], Bool[Tensor, "b h w"]]:
