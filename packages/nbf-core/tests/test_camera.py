@@ -1,8 +1,10 @@
 """Cameras: projection, rays, resizing and cropping agree with one another."""
 
 import math
+from pathlib import Path
 
 import pytest
+import roma
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +12,9 @@ from hypothesis import strategies as st
 from nbf_core.errors import ShapeError
 from nbf_core.geometry.camera import central_ray_rotation, translation_to_weak, weak_to_translation
 from nbf_core.types import Camera
+from nbf_testing.golden import cases
+
+HERE = Path(__file__).parent / "golden"
 
 sizes = st.tuples(st.integers(1, 40), st.integers(1, 40))
 focals = st.floats(10, 2000)
@@ -146,3 +151,20 @@ def test_a_weak_camera_places_the_body_where_it_says():
     u = (camera.project(translation[None])[0] - 112) / 112
     torch.testing.assert_close(u, torch.tensor([0.5 * 0.2, 0.5 * -0.1], dtype=torch.float64))
     assert math.isfinite(weak_to_translation(torch.zeros(3, dtype=torch.float64), camera).sum().item())
+
+
+@pytest.mark.parametrize("case", cases("camera_math", HERE), ids=str)
+def test_cameras_and_rotations_equal_the_published_ones(case):
+    """On the optical axis, where nothing is turned. Published pixels count from the image's centre."""
+    side = int(case.scalar("res"))
+    weak, joints = case.tensor("cam").double(), case.tensor("joints").double()
+    camera = Camera.from_field((side, side), case.scalar("focal"), len(weak), dtype=torch.float64)
+    translation = weak_to_translation(weak, camera)
+    case.check("perspective", translation)
+    case.check("weak_back", translation_to_weak(translation, camera))
+    case.check("projected", camera.project(joints + translation[:, None]) - side / 2)
+    case.check("rot6d_rotmat", roma.special_gramschmidt(case.tensor("rot6d").double().view(-1, 3, 2)))
+    root = roma.rotvec_to_rotmat(case.tensor("pose").double()[:, :3])
+    case.check("rodrigues", root)
+    angle = torch.tensor([0.0, math.radians(case.scalar("angle")), 0.0], dtype=torch.float64)
+    case.check("rotate_aroundy_rotmat", root @ roma.rotvec_to_rotmat(angle))

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -14,32 +13,32 @@ from nbf_core.geometry.orientation import (
     orientation_labels,
     orientation_weights,
 )
+from nbf_testing.golden import cases
 
-GOLDEN = Path(__file__).parent / "golden"
-
-
-def golden(name):
-    with np.load(GOLDEN / f"{name}.npz", allow_pickle=False) as data:
-        return {key: torch.from_numpy(data[key]) for key in data.files if data[key].dtype.kind in "fiu"}
+HERE = Path(__file__).parent / "golden"
 
 
-@pytest.mark.parametrize("bins", [1, 2, 3, 5])
-def test_soft_weights_equal_the_published_ones(bins):
-    data = golden(f"orientw_n{bins}")
-    joints = data["in__joints"].double().requires_grad_()
-    limbs = data["in__vertex_to_part"].long()
-    weights = kernel_orientation_weights(joints, limbs, bins)
-    torch.testing.assert_close(weights.float(), data["out__vert_orient_weights"], atol=2e-6, rtol=1e-5)
-    parts = orientation_weights(limb_directions(joints), bins)
-    torch.testing.assert_close(parts, data["out__part_weights"].double(), atol=2e-6, rtol=1e-5)
+@pytest.mark.parametrize("case", cases("vert_orient_weights", HERE), ids=str)
+def test_soft_weights_equal_the_published_ones(case):
+    joints = case.tensor("joints").double().requires_grad_()
+    limbs, bins, sharpness = case.tensor("vertex_to_part").long(), case.params["n_orient"], case.params["theta"]
+    case.check("vert_orient_weights", kernel_orientation_weights(joints, limbs, bins, sharpness))
+    parts = orientation_weights(limb_directions(joints), bins, sharpness)
+    case.check("part_weights", parts)
+    if bins > 1:
+        # The published gradient is of the sum of (1 + part + 1 + bin) times the weight.
+        scale = torch.arange(1, 10)[:, None] + torch.arange(1, bins + 1)
+        (gradient,) = torch.autograd.grad((parts * scale).sum(), joints)
+        case.check("grad_joints_of_sum_k_part_plus_c", gradient)
 
 
-@pytest.mark.parametrize("bins", [1, 2, 3, 5])
-def test_hard_labels_equal_the_published_ones(bins):
-    data = golden(f"orienth_n{bins}")
-    labels = kernel_orientation_labels(data["in__joints"], data["in__vertex_to_part"].long(), bins)
-    assert (labels == data["out__vert_orients"].long()).all()
-    torch.testing.assert_close(limb_directions(data["in__joints"]), data["out__part_orients"], atol=1e-5, rtol=1e-5)
+@pytest.mark.parametrize("case", cases("vert_orients_hard", HERE), ids=str)
+def test_hard_labels_equal_the_published_ones(case):
+    joints, limbs = case.tensor("joints"), case.tensor("vertex_to_part").long()
+    case.check("vert_orients", kernel_orientation_labels(joints, limbs, case.params["n_orient"]))
+    torch.testing.assert_close(
+        limb_directions(joints), torch.from_numpy(case.outputs["part_orients"]), atol=1e-5, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("bins", [1, 2, 3, 4, 8])

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from nbf_core.sampling import background_weights
 from nbf_feature_banks.config import NearestMemoryConfig
 from nbf_feature_banks.nearest_memory import NearestMemoryBank
 from nbf_testing.golden import cases
@@ -35,16 +36,20 @@ def test_golden_feature_bank(case, spec_of):
     kernels, bins = case.params["V"], case.params["n_orient"]
     bank = golden_bank(case.tensor("memory0"), spec_of(kernels), bins)
     visible, label = case.tensor("visible").bool(), case.tensor("y").long()
-    memories, positions, clutters = [], [], []
+    memories, positions, clutters, similarities, noise = [], [], [], [], []
     for step, x in enumerate(case.tensor("x")):
         background = x[:, kernels:]
         kernel = torch.arange(kernels).expand(len(x), -1)
         orientation = (label[step] - kernel) // kernels if int(label[step].max()) >= kernels else label[step] * 0
+        similarities.append(x[:, :kernels] @ rows(bank).mT)  # with the memory before the update, as in the loss
+        noise.append(background @ rows(bank)[: kernels * bins].mT)
         bank.update(x[:, :kernels], kernel, orientation, visible[step], background)
         memories.append(rows(bank))
         positions.append(bank.position.clone())
         clutters.append(bank.clutter())
     case.check("memory", torch.stack(memories))
+    case.check("similarity", torch.stack(similarities))
+    case.check("noise_similarity", torch.stack(noise))
     case.check("clutter_mean", torch.stack(clutters))
     case.check("bg_banks", F.normalize(bank.background, dim=-1))
     case.check("fg_banks_V_nD", bank.features.flatten(1))
@@ -68,6 +73,7 @@ def test_golden_coke_loss(case, spec_of):
     given = case.params["given"]
     raw = case.tensor("vert_coke_features", requires_grad=True) if given else None
     features = F.normalize(raw, dim=-1) if given else unit.gather(1, pixel[..., None].expand(-1, -1, unit.shape[-1]))
+    case.check("noise_prob", background_weights(case.tensor("bg_mask"), pixel))
     index = case.tensor("noise_idx").long()
     background = unit.gather(1, index[..., None].expand(-1, -1, unit.shape[-1]))
     orientation = case.tensor("vert_orients").long()

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from nbf_core.contracts import FeatureBank
-from nbf_core.errors import ShapeError
+from nbf_core.errors import InputError, ShapeError
 from nbf_feature_banks.config import NearestMemoryConfig
 from nbf_feature_banks.nearest_memory import NearestMemoryBank
 
@@ -133,13 +133,91 @@ def test_an_update_between_loss_and_gradients_changes_nothing(spec):
     torch.testing.assert_close(*gradients)
 
 
-def test_several_clutter_centres_separate_what_is_apart(spec):
+def test_a_saved_bank_goes_on_as_if_never_stopped(spec):
+    options = {"hold": 1, "momentum_end": 0.2, "momentum_steps": 3}
+    bank, other = make_bank(spec, **options), make_bank(spec, seed=5, **options)
+    for step in range(2):
+        bank.update(*make_batch(seed=step))
+    other.load_state_dict({name: value.clone() for name, value in bank.state_dict().items()})
+    for step in range(2, 7):  # beyond the end of the ring and of the momentum's schedule
+        for each in (bank, other):
+            each.update(*make_batch(seed=step))
+    for name, value in bank.state_dict().items():
+        assert torch.equal(value, other.state_dict()[name]), name
+
+
+def test_momentum_goes_evenly_to_its_end_and_stays(spec):
+    bank = make_bank(spec, hold=2, momentum=0.9, momentum_end=0.5, momentum_steps=4)
+    values = []
+    for step in range(8):
+        values.append(bank.momentum)
+        bank.update(*make_batch(seed=step))
+    assert values == pytest.approx([0.9, 0.9, 0.9, 0.8, 0.7, 0.6, 0.5, 0.5])
+    steady = make_bank(spec)
+    steady.update(*make_batch())
+    assert steady.momentum == 0.9
+
+
+@pytest.mark.parametrize("bins", [1, 2, 3, 4, 8])
+def test_any_number_of_orientation_bins(spec, bins):
+    bank = make_bank(spec, orientations=bins)
+    features, kernels, orientation, visible, background = make_batch()
+    orientation = torch.randint(0, bins, orientation.shape, generator=torch.Generator().manual_seed(1))
+    before = bank.features.clone()
+    terms = bank.loss(features, kernels, orientation, visible, background)
+    bank.update(features, kernels, orientation, visible, background)
+    assert bank.features.shape == (12, bins, CHANNELS) and terms["contrastive"] > 0
+    seen = torch.zeros(12, bins, dtype=torch.bool)
+    seen[kernels[visible], orientation[visible]] = True
+    assert torch.equal((bank.features != before).any(-1), seen)
+
+
+def test_a_term_without_weight_is_not_computed_and_keeps_the_gradients_path(spec, monkeypatch):
+    bank = make_bank(spec, weight_contrastive=0, weight_noise_regulariser=0)
+    monkeypatch.setattr(bank, "_cross_entropy", lambda *_: pytest.fail("computed for nothing"))
+    features, *rest, background = make_batch()
+    leaves = [features.requires_grad_(), background.requires_grad_()]
+    terms = bank.loss(features, *rest, background)
+    assert [value.item() for value in terms.values()] == [0, 0]
+    sum(terms.values()).backward()
+    assert all(leaf.grad.abs().max() == 0 for leaf in leaves)
+    bank.update(*make_batch())  # the bank still learns: fitting may use it
+    assert int(bank.updates) == 1
+
+
+def test_no_images_change_and_cost_nothing(spec):
     bank = make_bank(spec)
-    axes = torch.eye(CHANNELS)[:2].repeat_interleave(18, dim=0)
-    bank.background.copy_(axes)
-    centers = bank.clutter(2)
-    assert centers.shape == (2, CHANNELS)
-    torch.testing.assert_close((centers @ axes.T).amax(dim=0), torch.ones(36))
+    none = [tensor[:0] for tensor in make_batch()]
+    assert sum(bank.loss(*none).values()) == 0
+    bank.update(*none)
+    assert int(bank.updates) == 0
+
+
+def test_features_that_are_not_finite_are_refused_and_harm_nothing(spec):
+    bank = make_bank(spec)
+    before = {name: value.clone() for name, value in bank.state_dict().items()}
+    for broken in (0, 4):
+        batch = list(make_batch())
+        batch[broken] = batch[broken].clone()
+        batch[broken][batch[3].nonzero()[0, 0]] = torch.nan
+        with pytest.raises(FloatingPointError, match="not updated"):
+            bank.update(*batch)
+    for name, value in bank.state_dict().items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_labels_out_of_range_are_named_where_they_count(spec):
+    bank = make_bank(spec)
+    for place, value, words in ((1, 12, "kernel 12"), (1, -1, "kernel -1"), (2, 3, "bin 3"), (2, -2, "bin -2")):
+        batch = list(make_batch())
+        batch[place] = batch[place].clone()
+        batch[place][2, 7] = value
+        batch[3][2, 7] = True
+        for call in (bank.loss, bank.update):
+            with pytest.raises(InputError, match=f"image 2 of the batch, feature 7.*{words}"):
+                call(*batch)
+        batch[3][2, 7] = False
+        bank.loss(*batch)
 
 
 @pytest.mark.wrong_shapes

@@ -11,8 +11,9 @@ def test_entries_load():
     for hook in (plugin.nbf_fitters, plugin.nbf_priors):
         for entry in hook():
             names[entry.name] = entry.load()
-            entry.load_config()()
-    assert sorted(names) == ["gaussian-pose", "joint-angle", "shape", "staged"]
+            entry.load_config()(**({"path": "mixture.npz"} if entry.name == "mixture-pose" else {}))
+    expected = ["gaussian-pose", "joint", "joint-angle", "joint-limits", "mixture-pose", "shape", "smooth-joints"]
+    assert sorted(names) == [*expected, "staged"]
 
 
 def test_plugin_and_config_import_no_torch():

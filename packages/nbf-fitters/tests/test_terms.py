@@ -1,8 +1,5 @@
-"""Keypoints, anchor, smoothness."""
+"""Keypoints, anchor, smoothness. The published keypoint values are in test_golden_priors."""
 
-from pathlib import Path
-
-import numpy as np
 import pytest
 import torch
 from fitting_fakes import disturb, people
@@ -16,16 +13,6 @@ from nbf_fitters.terms import (
     smooth_cost,
     usable_keypoints,
 )
-
-GOLDEN = Path(__file__).parent / "golden"
-
-
-def test_keypoint_cost_equals_the_published_one():
-    data = {k: torch.from_numpy(v) for k, v in np.load(GOLDEN / "priors_b4.npz").items() if v.dtype.kind in "f"}
-    confidence = data["in__kp_pred_conf"] * data["in__kp_target_conf"] * data["in__kp_weight"]
-    target = torch.cat([data["in__kp_target"], confidence[..., None]], -1)
-    cost = keypoint_cost(data["in__kp_pred"], target, scale=float(data["in__sigma"]))
-    torch.testing.assert_close(cost, data["out__kpmse"].sum((1, 2)), atol=1e-3, rtol=1e-4)
 
 
 def test_small_distances_count_squared_and_large_ones_saturate():

@@ -7,6 +7,8 @@ and measured quality they belong to. Nothing in a file is ever executed.
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,12 +57,24 @@ def read_weights(name: str | Path, manager: PluginManager | None = None) -> Weig
 
 
 def save_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Write a model file at once: a reader sees the old file or the whole new one."""
+    """Write a model file at once: a reader sees the old file or the whole new one.
+
+    Raises AssetError where it cannot be written (a full disk); what was there before is then still there.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     partial = path.with_suffix(".partial")
-    save_file({key: value.contiguous() for key, value in tensors.items()}, partial, {"nbf": json.dumps(metadata)})
-    partial.replace(path)
+    try:
+        save_file({key: value.contiguous() for key, value in tensors.items()}, partial, {"nbf": json.dumps(metadata)})
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except (SafetensorError, OSError) as error:
+        raise AssetError(f"{path}: cannot be written: {error}") from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def load_into(module: nn.Module, weights: Weights, prefix: str) -> None:

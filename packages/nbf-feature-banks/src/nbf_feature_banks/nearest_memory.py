@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from nbf_core.errors import ShapeError
+from nbf_core.contracts import Converted
+from nbf_core.errors import InputError, ShapeError
 from nbf_core.types import BodySpec
+from nbf_feature_banks.clutter import spherical_kmeans
 from nbf_feature_banks.config import NearestMemoryConfig
+from nbf_feature_banks.processes import gather_rows, process_count, sum_over_processes
+from nbf_feature_banks.published import convert
 
 
 class NearestMemoryBank(nn.Module):
     """``features`` [k, o, c] and a ring ``background`` [n, c], all unit length; buffers, so in the checkpoint.
 
     ``position`` counts the batches written to the ring, ``updates`` all batches that changed the bank.
+
+    Where torch.distributed runs several processes, ``update`` and ``loss`` are collective: each process calls
+    them with its own images, even with none. All processes then hold the bank, and together have the loss, that
+    one process would with their batches joined in the order of their ranks.
     """
 
     features: Float[Tensor, "k o c"]
@@ -47,23 +56,46 @@ class NearestMemoryBank(nn.Module):
     ) -> None:
         """Momentum over each class's mean visible feature; the ring takes ``background``.
 
-        Where nothing is visible nothing changes, the ring included (as published).
+        Where nothing is visible nothing changes, the ring included (as published). Raises FloatingPointError,
+        on all processes alike and with the bank as it was, where a feature is not finite; InputError where a
+        visible feature's kernel or bin does not exist.
         """
         self._check(features, kernels, orientation, visible, background)
-        if not visible.any():
+        label = (kernels * self.features.shape[1] + orientation)[visible]
+        chosen, rows = features[visible].to(self.features), background.flatten(0, 1).to(self.background)
+        # Features, not sums per class: then the order of addition, and so each bit, is that of one process.
+        label, chosen, rows = gather_rows(label, chosen, rows)
+        if len(label) == 0:
             return
-        k, o, c = self.features.shape
+        if not (chosen.isfinite().all() and rows.isfinite().all()):
+            raise FloatingPointError("bank: features are not finite; the bank was not updated")
         if int(self.updates) >= self.config.hold:
-            label = (kernels * o + orientation)[visible]
-            total = self.features.new_zeros(k * o, c).index_add_(0, label, features[visible].to(self.features))
-            count = self.features.new_zeros(k * o).index_add_(0, label, torch.ones_like(label, dtype=total.dtype))
-            seen = count > 0
-            memory = self.features.view(k * o, c)
-            mean = total[seen] / count[seen, None]
-            momentum = self.config.momentum
-            memory[seen] = F.normalize(momentum * memory[seen] + (1 - momentum) * mean, dim=-1)
-        self._store(background.flatten(0, 1).to(self.background))
+            self._move(label, chosen)
+        self._store(rows)
         self.updates += 1
+
+    def _move(self, label: Int[Tensor, "n"], chosen: Float[Tensor, "n c"]) -> None:
+        """Move each class that was seen towards the mean of its features."""
+        memory = self.features.view(-1, self.features.shape[-1])
+        total = torch.zeros_like(memory)
+        if total.is_cuda:  # there index_add_ adds in any order, and the processes' banks would drift apart
+            total.index_put_((label,), chosen, accumulate=True)
+        else:
+            total.index_add_(0, label, chosen)
+        count = torch.bincount(label, minlength=len(memory))
+        seen = count > 0
+        mean = total[seen] / count[seen, None]
+        momentum = self.momentum
+        memory[seen] = F.normalize(momentum * memory[seen] + (1 - momentum) * mean, dim=-1)
+
+    @property
+    def momentum(self) -> float:
+        """What the next update keeps of a class's memory."""
+        config = self.config
+        if config.momentum_end is None:
+            return config.momentum
+        share = (int(self.updates) - config.hold) / config.momentum_steps
+        return config.momentum + (config.momentum_end - config.momentum) * min(max(share, 0.0), 1.0)
 
     def loss(
         self,
@@ -77,21 +109,28 @@ class NearestMemoryBank(nn.Module):
 
         The classes of mesh neighbours are masked out in every orientation; a kernel's own other orientations
         are not (as published). The regulariser is the mean similarity of background to kernel features.
+
+        With several processes each returns its part of the joint mean times their number: the mean over the
+        processes, which is what DistributedDataParallel takes of gradients, is then the joint batch's loss.
         """
         self._check(features, kernels, orientation, visible, background)
         config = self.config
-        regulariser = (background.to(self.features) @ self.features.mean(dim=(0, 1))).mean()
-        terms = {"noise_regulariser": config.weight_noise_regulariser * regulariser}
-        if visible.any():
-            contrastive = self._cross_entropy(features[visible], kernels[visible], orientation[visible])
-        else:
-            contrastive = features.sum() * 0
-        return {"contrastive": config.weight_contrastive * contrastive, **terms}
+        own = torch.stack([visible.sum(), visible.new_tensor(background.shape[:2].numel(), dtype=torch.long)])
+        per_feature, per_row = process_count() / sum_over_processes(own).clamp_min(1).to(self.features)
+        # Where there is nothing to compute a zero keeps the gradients' path: every process must have one.
+        contrastive, regulariser = features.sum() * 0, background.sum() * 0
+        if config.weight_contrastive and visible.any():
+            values = self._cross_entropy(features[visible], kernels[visible], orientation[visible])
+            contrastive = config.weight_contrastive * values.sum() * per_feature
+        if config.weight_noise_regulariser:
+            similarity = background.to(self.features) @ self.features.mean(dim=(0, 1))
+            regulariser = config.weight_noise_regulariser * similarity.sum() * per_row
+        return {"contrastive": contrastive, "noise_regulariser": regulariser}
 
     def _cross_entropy(
         self, features: Float[Tensor, "n c"], kernel: Int[Tensor, "n"], orientation: Int[Tensor, "n"]
-    ) -> Float[Tensor, ""]:
-        """Mean of ``logsumexp(logits) - logit of the label``.
+    ) -> Float[Tensor, "n"]:
+        """``logsumexp(logits) - logit of the label`` of each feature.
 
         The [n, k o] logits are the whole cost, so they are made once and masked in place, and the ring's
         share is added by its own sum instead of joining the two.
@@ -106,24 +145,27 @@ class NearestMemoryBank(nn.Module):
         body = body.masked_fill(self.adjacency[kernel][..., None], -torch.inf).flatten(1)
         ring = scaled @ background.mT
         total = torch.logaddexp(body.logsumexp(1), ring.logsumexp(1) + math.log(self.config.weight_noise))
-        return (total - right).mean()
+        return total - right
 
     def clutter(self, centers: int = 1) -> Float[Tensor, "m c"]:
-        """Unit centres of the background ring: its mean, or ``centers`` of spherical k-means."""
-        background = self.background
+        """Unit centres of the background ring: its mean, or ``centers`` of spherical k-means.
+
+        Raises ValueError where the ring holds fewer features than centres are asked for.
+        """
         if centers == 1:
-            return F.normalize(background.mean(0, keepdim=True), dim=-1)
-        # Start from features spread evenly over the ring; ten rounds settle it.
-        center = background[torch.linspace(0, len(background) - 1, centers).long()]
-        for _ in range(10):
-            nearest = (background @ center.mT).argmax(dim=1)
-            total = torch.zeros_like(center).index_add_(0, nearest, background)
-            center = torch.where(total.norm(dim=-1, keepdim=True) > 0, F.normalize(total, dim=-1), center)
-        return center
+            return F.normalize(self.background.mean(0, keepdim=True), dim=-1)
+        return spherical_kmeans(self.background, centers, self.config.seed)
+
+    @classmethod
+    def from_published(cls, tensors: Mapping[str, Tensor]) -> Converted:
+        """See ``nbf_core.contracts.TakesPublished``: the memory in 3DNBF's checkpoints."""
+        return convert(tensors)
 
     def _store(self, rows: Float[Tensor, "m c"]) -> None:
         """Write one batch to the ring at its place; the ring holds a whole number of batches."""
         size = len(self.background)
+        if len(rows) == 0:
+            return
         batches = size // len(rows)
         if batches == 0:
             self.background.copy_(F.normalize(rows[:size], dim=-1))
@@ -142,6 +184,14 @@ class NearestMemoryBank(nn.Module):
                 raise ShapeError(f"{name}: expected {shape}, got {tuple(value.shape)}")
         if background.ndim != 3 or background.shape[-1] != channels:
             raise ShapeError(f"background: expected [b, n, {channels}], got {tuple(background.shape)}")
+        size, bins = self.features.shape[:2]
+        odd = visible & ((kernels < 0) | (kernels >= size) | (orientation < 0) | (orientation >= bins))
+        if odd.any():
+            image, item = odd.nonzero()[0].tolist()
+            raise InputError(
+                f"image {image} of the batch, feature {item}: kernel {int(kernels[image, item])} in orientation bin "
+                f"{int(orientation[image, item])}; the bank has {size} kernels of {bins} bins"
+            )
 
 
 def _initial(

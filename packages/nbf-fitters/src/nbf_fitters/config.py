@@ -137,3 +137,29 @@ class ShapeConfig(Config):
     """``free``: how many standard deviations of each component cost nothing."""
 
     free: float = Field(0.0, ge=0)
+
+
+class JointConfig(Config):
+    """``smooth_spine`` adds the published spine term: over the ``spine``, or over the joints its table meets
+    (``published``: left knee, ankle and foot)."""
+
+    smooth_spine: Literal["off", "spine", "published"] = "off"
+    smooth_spine_weight: float = Field(1.0, ge=0)
+
+
+class JointLimitsConfig(Config):
+    """``slack``: how many degrees beyond every limit cost nothing."""
+
+    slack: float = Field(0.0, ge=0)
+
+
+class SmoothJointsConfig(Config):
+    """Nothing to set."""
+
+
+class MixturePoseConfig(Config):
+    """``path`` names an npz (``means`` [m, n], ``covars`` [m, n, n], ``weights`` [m]) or SMPLify's ``gmm_08.pkl``,
+    which is read as arrays alone. ``regularisation`` (rad^2) is added to each variance."""
+
+    path: str
+    regularisation: float = Field(0.0, ge=0)

@@ -35,3 +35,27 @@ def nbf_priors():
         config="nbf_fitters.config:ShapeConfig",
         summary="squared norm of the shape beyond a free range",
     )
+    yield ComponentEntry(
+        name="joint",
+        target="nbf_fitters.priors_joints:JointPrior",
+        config="nbf_fitters.config:JointConfig",
+        summary="the published prior of elbows and knees: exp(-|u|)^2 of normalised axis-angles",
+    )
+    yield ComponentEntry(
+        name="joint-limits",
+        target="nbf_fitters.priors_joints:JointLimitsPrior",
+        config="nbf_fitters.config:JointLimitsConfig",
+        summary="angles beyond a joint's limits cost exponentially, for the whole body",
+    )
+    yield ComponentEntry(
+        name="smooth-joints",
+        target="nbf_fitters.priors_joints:SmoothJointsPrior",
+        config="nbf_fitters.config:SmoothJointsConfig",
+        summary="absolute change of the joints' rotations between consecutive frames",
+    )
+    yield ComponentEntry(
+        name="mixture-pose",
+        target="nbf_fitters.priors_mixture:MixturePosePrior",
+        config="nbf_fitters.config:MixturePoseConfig",
+        summary="the likeliest of several Gaussians over poses, from a file such as SMPLify's",
+    )

@@ -95,5 +95,9 @@ class ShapePrior:
     def __init__(self, config: ShapeConfig):
         self.free = config.free
 
+    def terms(self, params: BodyParams) -> Float[Tensor, "b n"]:
+        """The cost of each component."""
+        return (params.betas.abs() - self.free).clamp_min(0).square()
+
     def __call__(self, params: BodyParams) -> Float[Tensor, "b"]:
-        return (params.betas.abs() - self.free).clamp_min(0).square().sum(-1)
+        return self.terms(params).sum(-1)

@@ -147,6 +147,8 @@ def check(model: type[BaseModel], values: Mapping[str, Any], section: str, label
     """Validate one section. Raises ConfigError naming the file and the first key that is wrong."""
     try:
         return model.model_validate(dict(values))
+    except (ConfigError, PluginError) as error:  # of a component inside this one
+        raise type(error)(f"{label}: {section}.{error}") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join([section, *(str(part) for part in first["loc"])])

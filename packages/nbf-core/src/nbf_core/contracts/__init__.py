@@ -21,11 +21,13 @@ from nbf_core.contracts.bank import FeatureBank
 from nbf_core.contracts.body import BodyModel
 from nbf_core.contracts.data import Dataset, Detector, Metric
 from nbf_core.contracts.fitter import Fitter, Prior
+from nbf_core.contracts.published import Converted, TakesPublished
 from nbf_core.contracts.regressor import Regressor
 from nbf_core.contracts.renderer import Renderer, ScoringRenderer
 
 __all__ = [
     "BodyModel",
+    "Converted",
     "Dataset",
     "Detector",
     "FeatureBank",
@@ -35,4 +37,5 @@ __all__ = [
     "Regressor",
     "Renderer",
     "ScoringRenderer",
+    "TakesPublished",
 ]

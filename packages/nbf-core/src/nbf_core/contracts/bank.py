@@ -12,7 +12,10 @@ from torch import Tensor
 class FeatureBank(Protocol):
     """Holds unit features per kernel and orientation bin, and background features: a ``torch.nn.Module``.
 
-    All state is in the ``state_dict``, ring position included.
+    All state is in the ``state_dict``, ring position included. Where torch.distributed runs several processes,
+    ``update`` and ``loss`` are collective: each process calls them with its own images, even with none. Every
+    process then holds the bank that one process would after the joined batch, and the mean over processes of the
+    loss and of its gradients is that of the joined batch.
     """
 
     features: Float[Tensor, "k o c"]

@@ -16,8 +16,10 @@ from nbf_core.types.sample import Sample
 class Dataset(Protocol):
     """A map-style torch data set of samples.
 
-    Two optional methods are used by training where they exist: ``set_epoch(epoch)`` gives the samples of an
-    epoch an augmentation of their own; ``prepare(directory, workers)`` makes whatever is slow to make once.
+    Optional methods are used by training where they exist: ``set_epoch(epoch)`` gives the samples of an epoch an
+    augmentation of their own, a function of epoch and index alone: it is called before every sample, in the
+    process that asks for the sample, and must change nothing in others; ``prepare(directory, workers)`` makes
+    whatever is slow to make once; ``describe(index)`` names a sample in error messages.
     """
 
     def __len__(self) -> int: ...

@@ -20,11 +20,19 @@ GROUP = "nbf"
 # What to install for names that are known to exist but are not there.
 KNOWN_PROVIDERS: dict[str, dict[str, str]] = {
     "body_models": {"anny": "nbf-body-anny"},
-    "renderers": {"gaussian": "nbf-renderers"},
+    "renderers": {
+        "gaussian": "nbf-renderers",
+        "numba": "nbf-render-numba",
+        "pytorch3d": "nbf-render-pytorch3d",
+        "triton": "nbf-render-triton",
+    },
     "feature_banks": {"nearest-memory": "nbf-feature-banks"},
     "regressors": {"pare-coke": "nbf-regressors"},
     "fitters": {"staged": "nbf-fitters"},
-    "priors": {"gaussian-pose": "nbf-fitters", "joint-angle": "nbf-fitters", "shape": "nbf-fitters"},
+    "priors": dict.fromkeys(
+        ("gaussian-pose", "joint", "joint-angle", "joint-limits", "mixture-pose", "shape", "smooth-joints"),
+        "nbf-fitters",
+    ),
     "datasets": {"synthetic": "nbf-data-synthetic", "image-folder": "nbf-datasets"},
     "detectors": {"blazepose": "nbf-detect-blazepose"},
     "metrics": dict.fromkeys(("mpjpe", "pa-mpjpe", "pve", "3dpck", "3dpck-auc", "pckh"), "nbf-metrics"),
