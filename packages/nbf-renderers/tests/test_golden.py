@@ -224,7 +224,9 @@ def test_golden_float32_is_quieter_than_the_published_activation(case):
     count, slots = attributes.shape[0], case.scalar("K")
     exact_kernel, rough_kernel = (next(published_layout(o.fragments, count, slots)) for o in (exact, rough))
     error = (exact.silhouette - rough.silhouette).abs().max().item()
-    assert error < 0.05 * case.outputs["silhouette_max_abs_err"].item()
+    published = case.outputs["silhouette_max_abs_err"].item()
+    print(f"{case}: silhouette in float32 off by {error:.1e} at most, published {published:.1e}")
+    assert error < 0.05 * published
     mismatch = (exact_kernel != rough_kernel).double().mean().item()
     assert mismatch <= case.outputs["index_mismatch_fraction"].item()
     masks = (nearest_mask(exact.fragments) != nearest_mask(rough.fragments)).sum().item()

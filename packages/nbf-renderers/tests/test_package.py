@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -53,3 +54,13 @@ def test_cutoff_of_the_published_and_of_our_threshold():
 def test_wrong_options_are_refused(option, value):
     with pytest.raises(ValidationError):
         GaussianConfig(**{option: value})
+
+
+def test_the_readme_example_draws_what_the_readme_shows(capsys):
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    code, shown = (readme.split(f"```{kind}\n", 1)[1].split("```", 1)[0] for kind in ("python", "text"))
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    drawn = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in drawn if line] == shown.splitlines()
+    assert names["points"].grad.abs().sum() > 0

@@ -166,13 +166,29 @@ def _boxes(means: Tensor, precision: Tensor, camera: Camera, count: int, cutoff:
 
 
 def _extent(precision: Tensor, cutoff: float) -> Tensor:
-    """Rows xx, yy, xz, yz, zz of ``E = cutoff S^-1``, ``[5, b k]``."""
+    """Rows xx, yy, xz, yz, zz of ``E = cutoff S^-1``, ``[5, b k]``.
+
+    Matrices are inverted as ``S = L D L'``, which is stable for any positive definite ``S``, raises for no other,
+    and is the same few operations on every device.
+    """
     if precision.dim() == 1:
         radius2 = cutoff / precision
         nothing = torch.zeros_like(radius2)
         return torch.stack([radius2, radius2, nothing, nothing, radius2])
-    matrix = cutoff * torch.linalg.inv(precision.permute(2, 0, 1))
-    return torch.stack([matrix[:, i, j] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2), (2, 2))])
+    xx, xy, xz, yy, yz, zz = (precision[i, j] for i, j in ((0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)))
+    low_xy, low_xz = xy / xx, xz / xx
+    pivot_y, rest_yz = yy - low_xy * xy, yz - low_xy * xz
+    low_yz = rest_yz / pivot_y
+    pivot_z = zz - low_xz * xz - low_yz * rest_yz
+    up_xz = low_xy * low_yz - low_xz  # of L^-1, whose other two entries are -low_xy and -low_yz
+    inverse = [
+        1 / xx + low_xy**2 / pivot_y + up_xz**2 / pivot_z,
+        1 / pivot_y + low_yz**2 / pivot_z,
+        up_xz / pivot_z,
+        -low_yz / pivot_z,
+        1 / pivot_z,
+    ]
+    return cutoff * torch.stack(inverse)
 
 
 def _to_pixel(value: Tensor, limit: Tensor) -> Tensor:
@@ -190,19 +206,21 @@ def _enumerate(area: Tensor, first: Tensor):
         edges = sorted({0, len(area), *last.tolist()})
         chunks = list(zip(edges[:-1], edges[1:], strict=True))
     for start, stop in chunks:
-        kernel = index[start:stop].repeat_interleave(area[start:stop])
+        # cloned: on MPS, repeat_interleave read a slice from the start of its storage before torch 2.10
+        kernel = index[start:stop].repeat_interleave(area[start:stop].clone())
         counter = torch.arange(len(kernel), device=area.device)
         yield kernel, counter + first[start:stop][:1] - first.index_select(0, kernel)
 
 
 def _by_pixel_and_depth(pairs: Pairs) -> Tensor:
-    if pairs.depth.dtype == torch.float32:
+    # Sorting int64 goes wrong on MPS (pytorch issue 155560).
+    if pairs.depth.dtype == torch.float32 and pairs.depth.device.type != "mps":
         # One sort instead of two: a float's bits, read as an integer, sort like the float (mirrored below 0).
         bits = pairs.depth.contiguous().view(torch.int32).long()
         bits = torch.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
         return torch.argsort((pairs.pixel << 32) + bits + (1 << 31), stable=True)
     by_depth = torch.argsort(pairs.depth, stable=True)
-    return by_depth[torch.argsort(pairs.pixel[by_depth], stable=True)]
+    return by_depth[torch.argsort(pairs.pixel[by_depth].int(), stable=True)]
 
 
 def _join(found: list[Pairs]) -> Pairs:

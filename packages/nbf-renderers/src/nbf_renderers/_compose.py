@@ -9,7 +9,7 @@ from torch import Tensor
 
 from nbf_core.types import Fragments, RenderOutput, ScoreOutput, Similarities
 from nbf_renderers._candidates import Slots
-from nbf_renderers._mix import mix
+from nbf_renderers._mix import mix, put_rows
 
 # Rendered features shorter than this are left as they are by the normalisation, as torch's normalize does.
 _SHORTEST = 1e-12
@@ -47,8 +47,7 @@ class Drawn:
     def spread(self, values: Tensor) -> Tensor:
         """Values ``[n, ...]`` of the pixels that see something as maps ``[b, h, w, ...]``, zero elsewhere."""
         size = self.grid[0] * self.grid[1] * self.grid[2]
-        flat = values.new_zeros(size, *values.shape[1:]).index_copy_(0, self.slots.pixel, values)
-        return flat.view(*self.grid, *values.shape[1:])
+        return put_rows(size, self.slots.pixel, values).view(*self.grid, *values.shape[1:])
 
     def silhouette(self) -> Tensor:
         """``min(1, sum_m w_m)``, ``[b, h, w]``."""

@@ -24,7 +24,7 @@ class FakeRenderer:
         self, kernels: Kernels, camera: Camera, attributes: Tensor, max_kernels: int | None = None
     ) -> RenderOutput:
         """See :class:`nbf_core.contracts.Renderer`; a pixel keeps one kernel whatever ``max_kernels`` is."""
-        _check(kernels, camera, attributes)
+        check_inputs(kernels, camera, attributes, max_kernels)
         batch, count, _ = kernels.means.shape
         height, width = camera.size
         with torch.no_grad():
@@ -57,19 +57,28 @@ class FakeRenderer:
         )
 
     def sample(self, fragments: Fragments, features: Tensor, kernels: int) -> tuple[Tensor, Tensor]:
-        """See :class:`nbf_core.contracts.Renderer`."""
-        if tuple(features.shape[:-1]) != fragments.grid:
-            raise ShapeError(f"features: expected grid {fragments.grid}, got {tuple(features.shape[:-1])}")
-        batch = fragments.grid[0]
-        index = fragments.person * kernels + fragments.kernel[:, 0]
-        weight = fragments.weight[:, 0].to(features.dtype)
-        rows = features.flatten(0, 2)[fragments.pixel] * weight[:, None]
-        sums = rows.new_zeros(batch * kernels, rows.shape[1]).index_add(0, index, rows)
-        total = weight.new_zeros(batch * kernels).index_add(0, index, weight)
-        visible = torch.zeros(batch * kernels, dtype=torch.bool, device=index.device)
-        visible[index] = True
-        mean = sums / (total + 1e-8)[:, None]
-        return mean.view(batch, kernels, -1), visible.view(batch, kernels)
+        """See :func:`sample_slots`."""
+        return sample_slots(fragments, features, kernels)
+
+
+def sample_slots(fragments: Fragments, features: Tensor, kernels: int) -> tuple[Tensor, Tensor]:
+    """``sum w f / (sum w + 1e-8)`` for each kernel, and whether it is the first of some pixel's list.
+
+    See :class:`nbf_core.contracts.Renderer`; raises ShapeError where ``features`` is not of the fragments' grid.
+    """
+    batch, height, width = fragments.grid
+    if features.dim() != 4 or tuple(features.shape[:-1]) != fragments.grid:
+        raise ShapeError(f"features: expected shape [{batch}, {height}, {width}, c], got {list(features.shape)}")
+    row, slot = (fragments.kernel >= 0).nonzero(as_tuple=True)
+    index = fragments.person[row] * kernels + fragments.kernel[row, slot]
+    weight = fragments.weight[row, slot].to(features.dtype)
+    rows = features.flatten(0, 2)[fragments.pixel[row]] * weight[:, None]
+    sums = rows.new_zeros(batch * kernels, rows.shape[1]).index_add(0, index, rows)
+    total = weight.new_zeros(batch * kernels).index_add(0, index, weight)
+    visible = torch.zeros(batch * kernels, dtype=torch.bool, device=index.device)
+    visible[index[slot == 0]] = True
+    mean = sums / (total + 1e-8)[:, None]
+    return mean.view(batch, kernels, -1), visible.view(batch, kernels)
 
 
 def _nearest(kernels: Kernels, camera: Camera) -> Fragments:
@@ -98,7 +107,10 @@ def _nearest(kernels: Kernels, camera: Camera) -> Fragments:
     )
 
 
-def _check(kernels: Kernels, camera: Camera, attributes: Tensor) -> None:
+def check_inputs(kernels: Kernels, camera: Camera, attributes: Tensor, max_kernels: int | None = None) -> None:
+    """Raise ShapeError, naming the tensor, where something does not fit the kernels' means."""
+    if max_kernels is not None and max_kernels < 1:
+        raise ShapeError(f"max_kernels: expected at least 1, got {max_kernels}")
     if kernels.means.dim() != 3 or kernels.means.shape[2] != 3:
         raise ShapeError(f"kernels.means: expected shape [b, k, 3], got {list(kernels.means.shape)}")
     batch, count, _ = kernels.means.shape

@@ -13,6 +13,9 @@ from typing import Any
 import jaxtyping
 import pytest
 
+# Failures of the suite then show the values compared, as those of a test file do.
+pytest.register_assert_rewrite("nbf_testing.renderers")
+
 
 def checker(function: Callable[..., Any]) -> Callable[..., Any]:
     """Check arguments and results, with an int where a float is expected as Python's typing has it."""
