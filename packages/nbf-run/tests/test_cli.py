@@ -178,7 +178,9 @@ def test_config_show_is_a_pipeline_again(capsys: Capture, pipeline: Path, tmp_pa
     assert "batch = 3" in shown
 
 
-@pytest.mark.parametrize("command", ["plugins list", "--help", "fit --help", "config check demo", "config show demo"])
+@pytest.mark.parametrize(
+    "command", ["plugins list", "--help", "fit --help", "model convert --help", "config check demo", "config show demo"]
+)
 def test_light_commands_import_no_torch(command: str):
     """Listing, checking and help stay light: nothing of torch, numpy or rich's progress is imported."""
     code = (

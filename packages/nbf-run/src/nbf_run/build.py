@@ -6,7 +6,7 @@ from typing import Any
 
 from nbf_core.config import Config, Pipeline
 from nbf_core.contracts import BodyModel, Dataset, Detector, FeatureBank, Fitter, Regressor, Renderer
-from nbf_core.errors import ConfigError, PluginError
+from nbf_core.errors import AssetError, ConfigError, PluginError
 from nbf_core.plugins import get_plugin_manager
 from nbf_core.weights import Weights, load_into, read_weights
 
@@ -47,10 +47,22 @@ def build_networks(
     regressor = component(pipeline, "regressor", spec=body.spec)
     bank = component(pipeline, "bank", spec=body.spec, channels=regressor.channels)
     if weights is not None:
-        load_into(regressor, weights, "regressor")
-        load_into(bank, weights, "bank")
+        _load(regressor, weights, "regressor")
+        _load(bank, weights, "bank")
         regressor.eval()
     return regressor, bank
+
+
+def _load(part: Regressor | FeatureBank, weights: Weights, section: str) -> None:
+    """Fill a component. Where the weights do not fit, the error adds what they were made with, if they say so."""
+    try:
+        load_into(part, weights, section)
+    except AssetError as error:
+        made = weights.metadata.get("sections", {}).get(section)
+        if not made:
+            raise
+        options = ", ".join(f"{section}.{key} = {value!r}" for key, value in made.items())
+        raise AssetError(f"{error}; the weights are for {options}") from error
 
 
 def pipeline_weights(pipeline: Pipeline) -> Weights:

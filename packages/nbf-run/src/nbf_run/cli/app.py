@@ -9,6 +9,7 @@ import typer
 
 from nbf_run import __version__
 from nbf_run.cli import inspect
+from nbf_run.cli.model import model_app
 
 app = typer.Typer(
     name="nbf-run",
@@ -22,6 +23,7 @@ plugins_app = typer.Typer(help="What is installed.", rich_markup_mode=None, no_a
 config_app = typer.Typer(help="Pipelines and their keys.", rich_markup_mode=None, no_args_is_help=True)
 app.add_typer(plugins_app, name="plugins")
 app.add_typer(config_app, name="config")
+app.add_typer(model_app, name="model")
 
 # Typer reads these at run time; with `from __future__ import annotations` they must be module names, and
 # `list[str] | None` needs Python 3.10's own types, which Typer knows.
@@ -91,10 +93,13 @@ def fit(
 @app.command()
 def train(
     pipeline: PipelineArgument,
-    out: OutOption,
+    out: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--out", metavar="DIR", help="Folder to write to; with --resume that folder unless given."),
+    ] = None,
     resume: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--resume", metavar="DIR", help="Go on from an earlier run's folder."),
+        typer.Option("--resume", metavar="DIR", help="Go on from an earlier run's folder, as if it had never stopped."),
     ] = None,
     settings: SetOption = None,
     json: JsonOption = False,

@@ -47,7 +47,9 @@ def fit_command(
     return _finish(report, as_json)
 
 
-def train_command(source: str, out: Path, resume: Path | None, settings: Sequence[str] | None, as_json: bool) -> int:
+def train_command(
+    source: str, out: Path | None, resume: Path | None, settings: Sequence[str] | None, as_json: bool
+) -> int:
     """``nbf-run train``."""
     overrides = _overrides(settings)
     from nbf_run.training import train

@@ -1,4 +1,4 @@
-"""The part-guided head (after PARE, Kocabas et al., ICCV 2021, section 3)."""
+"""Heads that pool features where each part is seen: PARE's (Kocabas et al., ICCV 2021), and one after it."""
 
 from __future__ import annotations
 
@@ -61,3 +61,33 @@ class PartGuidedHead(nn.Module):
         place = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1).reshape(-1, 2)
         features = weight @ pooled.flatten(2).mT
         return self.token(torch.cat([features, weight @ place, area.log1p()], dim=2)).flatten(1)
+
+
+class PareHead(nn.Module):
+    """PARE's head, section 3: each part's logits, softmaxed over the pixels, pool the map for that joint.
+
+    One linear map a joint gives its rotation; ``REDUCED`` channels, pooled alike, give shape and camera.
+    """
+
+    REDUCED = 64
+
+    def __init__(self, joints: int, shapes: int, width: int) -> None:
+        super().__init__()
+        self.joints = joints
+        self.reduce = nn.Conv2d(width, self.REDUCED, 1)
+        self.rotations = nn.Parameter(torch.randn(joints, 6, width) * width**-0.5)
+        self.shape = nn.Linear(self.REDUCED * joints, shapes)
+        self.camera = nn.Linear(self.REDUCED * joints, 3)
+        with torch.no_grad():  # a person of about four fifths of the crop's height
+            self.camera.bias.copy_(torch.tensor([0.9, 0.0, 0.0]))
+
+    def forward(
+        self, parts: Float[Tensor, "b p h w"], pooled: Float[Tensor, "b c hh ww"], coarse: Float[Tensor, "b d q r"]
+    ) -> tuple[Float[Tensor, "b J 3 3"], Float[Tensor, "b shapes"], Float[Tensor, "b 3"]]:
+        """Rotations (root relative to the crop's central ray), shape, weak camera (s, tx, ty); no use of ``coarse``."""
+        logits = F.adaptive_avg_pool2d(parts[:, : self.joints], pooled.shape[-2:])
+        attention = logits.flatten(2).softmax(dim=2)
+        pose = torch.einsum("bjp,bcp->bjc", attention, pooled.flatten(2))
+        rest = torch.einsum("bjp,bcp->bcj", attention, self.reduce(pooled).flatten(2)).flatten(1)
+        sixes = torch.einsum("jkc,bjc->bjk", self.rotations, pose).reshape(-1, self.joints, 3, 2)
+        return roma.special_gramschmidt(sixes), self.shape(rest), self.camera(rest)

@@ -1,0 +1,50 @@
+"""What all backbones share."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and standard deviation of ImageNet's RGB values."""
+
+
+class Backbone(nn.Module):
+    """``stages`` run one after another; each one's output is a feature map, ``channels`` its widths.
+
+    The maps have strides 2, 4, 8, 16 and 32. Images are in [0, 1] and are normalised by ``mean`` and ``std``, of
+    one value or of three. The first ``frozen`` stages are not trained and stay in evaluation mode.
+    """
+
+    def __init__(
+        self,
+        stages: list[nn.Module],
+        channels: tuple[int, ...],
+        frozen: int = 0,
+        mean: tuple[float, ...] = (0.5,),
+        std: tuple[float, ...] = (0.25,),
+    ) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.channels = channels
+        self.frozen = frozen
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+        for stage in stages[:frozen]:
+            stage.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> Backbone:
+        """As in torch; frozen stages stay in evaluation mode."""
+        super().train(mode)
+        for stage in self.stages[: self.frozen]:
+            stage.eval()
+        return self
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
+        x = ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        maps = []
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps
