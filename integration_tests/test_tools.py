@@ -27,7 +27,7 @@ triton==3.7.1
 
 
 def test_without_a_gpu_no_cuda_package_can_be_installed():
-    lines = tool("dev.py").without_cuda(CONSTRAINTS).splitlines()
+    lines = tool("environments.py").without_cuda(CONSTRAINTS).splitlines()
     assert lines[1:] == [
         'numpy==2.4.6 ; python_version < "3.13"',
         "nvidia-cublas<0",
@@ -37,29 +37,29 @@ def test_without_a_gpu_no_cuda_package_can_be_installed():
 
 
 def test_every_cuda_package_of_the_lock_is_among_them():
-    dev = tool("dev.py")
-    names = {line.partition("==")[0] for line in dev.CONSTRAINTS.read_text().splitlines() if "==" in line}
+    made = tool("environments.py")
+    names = {line.partition("==")[0] for line in made.CONSTRAINTS.read_text().splitlines() if "==" in line}
     # What the CUDA build of torch needs beyond a CPU build: everything that is for Linux only.
     for_linux = {
         line.partition("==")[0]
-        for line in dev.CONSTRAINTS.read_text().splitlines()
+        for line in made.CONSTRAINTS.read_text().splitlines()
         if 'platform_system == "Linux"' in line and "Windows" not in line.partition(" or ")[0]
     }
     assert {"torch", "numpy"} <= names
-    assert {name for name in for_linux if not name.startswith(dev.CUDA_NAMES)} == set()
+    assert {name for name in for_linux if not name.startswith(made.CUDA_NAMES)} == set()
 
 
 @pytest.mark.parametrize(("value", "expected"), [("0", False), ("1", True)])
 def test_the_choice_of_cuda_can_be_forced(monkeypatch, value, expected):
     monkeypatch.setenv("NBF_CUDA", value)
-    assert tool("dev.py").wants_cuda() is expected
+    assert tool("environments.py").wants_cuda() is expected
 
 
 def test_a_wrong_choice_is_refused(monkeypatch):
     monkeypatch.setenv("NBF_CUDA", "yes")
-    dev = tool("dev.py")
-    with pytest.raises(dev.Stop, match="NBF_CUDA=yes: expected 0 or 1"):
-        dev.wants_cuda()
+    made = tool("environments.py")
+    with pytest.raises(made.Stop, match="NBF_CUDA=yes: expected 0 or 1"):
+        made.wants_cuda()
 
 
 def test_the_export_keeps_no_path_of_this_machine():
@@ -67,18 +67,100 @@ def test_the_export_keeps_no_path_of_this_machine():
     assert tool("dev.py").constraints_of(export).splitlines()[1:] == ["a[b]==1", "numpy==2.4.6"]
 
 
-def test_the_set_up_is_repeated_when_a_package_changes(tmp_path, monkeypatch):
+@pytest.fixture
+def small_clone(tmp_path, monkeypatch):
+    """environments.py in a repository of three packages, one of which has an environment of its own."""
+    for folder in ("packages/nbf-x", "packages/nbf-y", "plugins/nbf-own"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "pyproject.toml").write_text("a")
+    (tmp_path / "plugins/nbf-own/environment.toml").write_text(
+        'requirements = ["torch==2.12.1"]\nunlocked = ["torch", "nvidia-*"]\npackages = ["nbf-y"]\n'
+        '[variables]\nTRITON_INTERPRET = "1"\n'
+    )
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools/constraints.txt").write_text(CONSTRAINTS)
+    monkeypatch.delenv("NBF_VENV", raising=False)
+    monkeypatch.setenv("NBF_CUDA", "0")
+    made = tool("environments.py")
+    monkeypatch.setattr(made, "ROOT", tmp_path)
+    monkeypatch.setattr(made, "CONSTRAINTS", tmp_path / "tools/constraints.txt")
+    return made
+
+
+def test_the_set_up_is_repeated_when_a_package_changes(small_clone):
+    first = small_clone.fingerprint(small_clone.ordinary())
+    assert small_clone.fingerprint(small_clone.ordinary()) == first
+    (small_clone.ROOT / "packages/nbf-x/pyproject.toml").write_text("b")
+    assert small_clone.fingerprint(small_clone.ordinary()) != first
+
+
+def test_an_own_environment_holds_what_its_file_says(small_clone):
+    recipe = small_clone.own("nbf-own")
+    assert recipe.venv == small_clone.ROOT / ".venv-nbf-own"
+    assert [path.name for path in recipe.packages] == ["nbf-y", "nbf-own"]
+    assert recipe.requirements == ("torch==2.12.1",)
+    assert recipe.variables == {"TRITON_INTERPRET": "1"}
+    assert small_clone.constraints_for(recipe, CONSTRAINTS).splitlines()[1:] == [
+        'numpy==2.4.6 ; python_version < "3.13"',
+        "triton<0",
+    ]
+
+
+def test_an_own_environment_is_made_again_when_its_own_packages_or_file_change(small_clone):
+    first = small_clone.fingerprint(small_clone.own("nbf-own"))
+    (small_clone.ROOT / "packages/nbf-x/pyproject.toml").write_text("b")
+    assert small_clone.fingerprint(small_clone.own("nbf-own")) == first
+    file = small_clone.ROOT / "plugins/nbf-own/environment.toml"
+    file.write_text(file.read_text().replace("2.12.1", "2.12.2"))
+    assert small_clone.fingerprint(small_clone.own("nbf-own")) != first
+
+
+def test_the_environments_stand_beside_one_another(small_clone, monkeypatch, tmp_path):
+    monkeypatch.setenv("NBF_VENV", str(tmp_path / "elsewhere"))
+    assert small_clone.ordinary().venv == tmp_path / "elsewhere"
+    assert small_clone.own("nbf-own").venv == tmp_path / "elsewhere-nbf-own"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("requirement = []", "environment.toml: unknown key 'requirement'; known: requirements, unlocked"),
+        ('requirements = "torch"', "environment.toml: requirements must be a list of texts"),
+        ("variables = { A = 1 }", "environment.toml: variables must be a table of texts"),
+        ('packages = ["nbf-z"]', "environment.toml: no such package: nbf-z"),
+        ("packages = ", "environment.toml: Invalid value"),
+    ],
+)
+def test_a_wrong_file_of_an_own_environment_is_refused(small_clone, text, problem):
+    (small_clone.ROOT / "plugins/nbf-own/environment.toml").write_text(text)
+    with pytest.raises(small_clone.Stop, match=problem):
+        small_clone.own("nbf-own")
+
+
+def test_a_plugin_without_an_own_environment_is_told_those_that_have_one(small_clone):
+    with pytest.raises(small_clone.Stop, match="'nbf-x' has no environment of its own; these have: nbf-own"):
+        small_clone.own("nbf-x")
+
+
+def test_the_tests_of_an_own_environment_run_with_its_variables(small_clone, monkeypatch):
+    monkeypatch.setitem(sys.modules, "environments", small_clone)
     dev = tool("dev.py")
-    package = tmp_path / "packages" / "nbf-x"
-    package.mkdir(parents=True)
-    (package / "pyproject.toml").write_text("a")
-    (tmp_path / "c.txt").write_text("numpy==1")
-    monkeypatch.setattr(dev, "ROOT", tmp_path)
-    monkeypatch.setattr(dev, "CONSTRAINTS", tmp_path / "c.txt")
-    first = dev.fingerprint()
-    assert dev.fingerprint() == first
-    (package / "pyproject.toml").write_text("b")
-    assert dev.fingerprint() != first
+    calls = []
+    monkeypatch.setattr(small_clone, "set_up", lambda recipe: recipe.venv / "bin" / "python")
+    monkeypatch.setattr(dev, "call", lambda command, extra: calls.append(([*map(str, command)], extra)) or 5)
+    monkeypatch.setattr(dev, "ROOT", small_clone.ROOT)
+    assert dev.main(["env", "nbf-own", "-k", "hard"]) == 5
+    [(command, extra)] = calls
+    assert command[1:] == ["-m", "pytest", str(Path("plugins/nbf-own/tests")), "-k", "hard"]
+    assert extra == {"TRITON_INTERPRET": "1"}
+
+
+def test_every_own_environment_of_this_repository_can_be_read():
+    made = tool("environments.py")
+    names = [path.parent.name for path in ROOT.glob("plugins/*/environment.toml")]
+    assert "nbf-render-pytorch3d" in names
+    for name in names:
+        assert made.own(name).packages
 
 
 @pytest.fixture
