@@ -100,8 +100,8 @@ def main() -> None:
 
 def renderer_of(job: dict[str, Any]) -> Any:
     """The renderer that a plugin provides under the name, or the dense reference."""
-    if job["renderer"] == "dense reference":
-        return Dense()
+    if job["renderer"] in BARE:
+        return BARE[job["renderer"]]()
     entry = get_plugin_manager().get("renderers", job["renderer"])
     return entry.load()(entry.load_config()(**job["options"]))
 
@@ -117,6 +117,28 @@ class Dense:
         table = attributes.expand(len(kernels.means), -1, -1)
         image, silhouette = render_dense(kernels.means, precision, camera.rays(), table)
         return SimpleNamespace(attributes=image, silhouette=silhouette, fragments=None)
+
+
+class BarePytorch3d:
+    """PyTorch3D's rasteriser and interpolation alone, gradients its own, of square pictures: nothing of ours."""
+
+    def render(self, kernels: Kernels, camera: Camera, attributes: Tensor):
+        """Attribute map and mask of the nearest faces as attributes of a record."""
+        from pytorch3d.ops import interpolate_face_attributes
+        from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
+        from pytorch3d.structures import Meshes
+
+        half = camera.size[0] / 2
+        screen = (half - camera.project(kernels.means)) / half
+        mesh = Meshes(torch.cat([screen, kernels.means[..., 2:]], -1), kernels.faces)
+        found, _, share, _ = rasterize_meshes(mesh, camera.size, faces_per_pixel=1, perspective_correct=True)
+        rows = attributes.expand(len(kernels.means), -1, -1)
+        rows = torch.cat([row[face] for row, face in zip(rows, kernels.faces, strict=True)])
+        image = interpolate_face_attributes(found, share, rows)[..., 0, :]
+        return SimpleNamespace(attributes=image, silhouette=(found[..., 0] >= 0).float(), fragments=None)
+
+
+BARE = {"dense reference": Dense, "PyTorch3D bare": BarePytorch3d}
 
 
 class FeatureStep:

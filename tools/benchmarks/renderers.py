@@ -182,11 +182,13 @@ class Bench:
             rows += [Contender(name, name, people=people) for name in others]
             if people == 1:
                 rows.append(Contender("dense reference", "dense reference", steps=1))
-                if self.options.pytorch3d:
+                if python := self.options.pytorch3d:
+                    rows.append(Contender("PyTorch3D bare", "PyTorch3D bare", steps=1, python=python))
                     for form in ("hard", "soft"):
-                        row = Contender(f"pytorch3d, {form}", "pytorch3d", options={"form": form}, steps=1)
-                        row.python = self.options.pytorch3d
-                        rows.append(row)
+                        options = {"form": form}
+                        rows.append(
+                            Contender(f"pytorch3d, {form}", "pytorch3d", options=options, steps=1, python=python)
+                        )
             title = (
                 f"{KERNELS} kernels, {PIXELS} x {PIXELS}, 3 x 128 channels, {people} people; times faster than gaussian"
             )
