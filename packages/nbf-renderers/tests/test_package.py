@@ -17,11 +17,16 @@ def test_public_names_exist():
     assert nbf_renderers.__all__ == [
         "GaussianConfig",
         "GaussianRenderer",
+        "check_attributes",
+        "check_camera",
+        "check_kernels",
+        "check_similarities",
         "clear_pixels",
         "nearest_mask",
         "render_dense",
         "render_rays",
         "sample_pixels",
+        "slot_limit",
     ]
     for name in nbf_renderers.__all__:
         assert getattr(nbf_renderers, name).__doc__

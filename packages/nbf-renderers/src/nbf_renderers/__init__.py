@@ -9,11 +9,16 @@ from typing import Any
 _HOMES = {
     "GaussianConfig": "nbf_renderers.config",
     "GaussianRenderer": "nbf_renderers.gaussian",
+    "check_attributes": "nbf_renderers._checks",
+    "check_camera": "nbf_renderers._checks",
+    "check_kernels": "nbf_renderers._checks",
+    "check_similarities": "nbf_renderers._checks",
     "clear_pixels": "nbf_renderers.mask",
     "nearest_mask": "nbf_renderers.mask",
     "render_dense": "nbf_renderers.reference",
     "render_rays": "nbf_renderers.gaussian",
     "sample_pixels": "nbf_renderers.gaussian",
+    "slot_limit": "nbf_renderers._checks",
 }
 
 __all__ = sorted(_HOMES)
