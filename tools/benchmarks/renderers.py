@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import statistics
 import subprocess
 import sys
@@ -69,13 +70,18 @@ class Contender:
 
     def stop(self) -> None:
         """End the process."""
+        self.process.send_signal(signal.SIGCONT)
         self.process.stdin.close()
         self.process.wait()
 
     def _ask(self, job: dict) -> dict:
+        # Between its turns a process is halted: worker threads of some OpenMP libraries spin on after their work.
         try:
+            self.process.send_signal(signal.SIGCONT)
             print(json.dumps(job), file=self.process.stdin, flush=True)
-            return json.loads(self.process.stdout.readline())
+            answer = json.loads(self.process.stdout.readline())
+            self.process.send_signal(signal.SIGSTOP)
+            return answer
         except (BrokenPipeError, json.JSONDecodeError):
             reason = self.process.stderr.read().strip().splitlines()[-1:]
             raise SystemExit(f"{self.name}: {' '.join(reason) or 'the process died'}") from None
