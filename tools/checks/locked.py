@@ -53,6 +53,9 @@ def _package_problems(project: dict, ours: dict[str, dict], versions: dict[str, 
     # A requirement for older Pythons than the lock is made for is not in it.
     declared = [r for r in map(Requirement, texts) if "python" not in str(r.marker) or r.marker.evaluate()]
     recorded = {canonicalize_name(other) for other in ours[name].get("dependencies", {})}
+    # What only an extra needs that nobody here asks for is named in the lock, but not locked.
+    extras = [Requirement(text) for extra in ours[name].get("extras", {}).values() for text in extra]
+    recorded |= {canonicalize_name(requirement.name) for requirement in extras}
     for requirement in declared:
         other = canonicalize_name(requirement.name)
         if other not in recorded:
