@@ -51,7 +51,7 @@ def test_the_score_path_changes_no_cost_and_no_gradient(name, form):
         params.body_pose[:, :, 1] = 0.1
         params = params.map(lambda value: value.requires_grad_())
         objective = Objective(config, observation, body, candidate, bank, {})
-        cost = objective._likelihood_cost(body(params, vertices=False))
+        cost = objective._likelihood_cost(objective.viewer.scene(params), params, config.stages[0])
         found.append((cost, *torch.autograd.grad(cost.sum(), [params.body_pose, params.transl])))
     assert not isinstance(OnlyDraws(renderer), ScoringRenderer)
     for scored, drawn in zip(*found, strict=True):

@@ -5,6 +5,11 @@ Starts are the truth with every rotation disturbed. Prints PA-MPJPE (24 joints, 
 several objectives, where fits that begin at the truth drift to, and the time per person.
 
     python tools/benchmarks/fitting.py --people 16 --degrees 15
+
+With ``--times`` it measures instead how long the published 40 + 80 iterations take a person, by stage and by renderer,
+in turns (CPU seconds; wall seconds beside them):
+
+    python tools/benchmarks/fitting.py --times --people 16 --size 80 --channels 128 --threads 2
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import resource
 import time
 from importlib.resources import files
 
@@ -24,17 +30,19 @@ from nbf_body_anny.body import AnnyBody
 from nbf_body_anny.config import AnnyConfig
 from nbf_core.geometry.alignment import similarity_align
 from nbf_core.geometry.orientation import kernel_orientation_labels
+from nbf_core.plugins import get_plugin_manager
 from nbf_core.types import BodyParams, Camera, Observation
 from nbf_feature_banks.config import NearestMemoryConfig
 from nbf_feature_banks.nearest_memory import NearestMemoryBank
 from nbf_fitters import config as settings
-from nbf_fitters import priors
+from nbf_fitters import descent, priors, priors_joints, runs
 from nbf_fitters.staged import StagedFitter
 from nbf_raster import rasterise
 from nbf_renderers.config import GaussianConfig
 from nbf_renderers.gaussian import GaussianRenderer
+from nbf_run.options import FIT_NEEDS, read_pipeline
 
-SIZE = 64  # of the feature map
+SIZE = 64  # of the feature map, unless told
 REFERENCE = 224  # the grid keypoint noise is given on
 
 
@@ -129,6 +137,11 @@ def pa_mpjpe(body, params: BodyParams, truth: BodyParams) -> torch.Tensor:
     return 1000 * (similarity_align(joints, target) - target).norm(dim=-1).mean(-1)
 
 
+def published() -> settings.StagedConfig:
+    """The fitter of the built-in pipeline 3dnbf-fit."""
+    return read_pipeline("3dnbf-fit", needs=FIT_NEEDS).section("fitter").config
+
+
 def objectives(base: settings.StagedConfig) -> dict[str, settings.StagedConfig]:
     """The rows of the table: which likelihood, with keypoints or without."""
 
@@ -141,7 +154,58 @@ def objectives(base: settings.StagedConfig) -> dict[str, settings.StagedConfig]:
         rows[f"{form} only"] = base.model_copy(update={"likelihood": likelihood(form), "keypoints": silent})
     for form in ("soft", "mixture"):
         rows[f"{form} + keypoints"] = base.model_copy(update={"likelihood": likelihood(form)})
-    return rows
+    return rows | {"published": published(), "smplify": settings.SmplifyConfig()}
+
+
+class Clock:
+    """CPU and wall seconds of the parts of a fit: every descent, by its place among the stages, and the rest."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, list[float]] = {}
+
+    def __call__(self, name: str, function):
+        began = time.process_time(), time.perf_counter()
+        value = function()
+        now = time.process_time(), time.perf_counter()
+        sums = self.spent.setdefault(name, [0.0, 0.0])
+        for i in range(2):
+            sums[i] += now[i] - began[i]
+        return value
+
+    def watch(self, stages) -> None:
+        """Count the descents of the fitters that are made from now on."""
+        plain, names = descent.descend, {id(stage): f"stage {i + 1}" for i, stage in enumerate(stages)}
+
+        def timed(objective, base, start, stage, course):
+            return self(names.get(id(stage), "start"), lambda: plain(objective, base, start, stage, course))
+
+        runs.descend = timed
+
+
+def times(args, scene) -> None:
+    """Print seconds a person by renderer, objective and stage; renderers take turns."""
+    body, bank, observation, start, handed = scene
+    print(f"{'renderer':10s} {'objective':10s} {'CPU s':>8s} {'wall s':>8s}   CPU s by stage, and the rest")
+    base = settings.StagedConfig(starts=("estimate",), starts_by="cost")
+    mixture = base.model_copy(update={"stages": published().stages})
+    for name, config in (("published", published()), ("mixture", mixture)):
+        clocks = {renderer: Clock() for renderer in args.renderers}
+        for turn in range(args.repeat + 1):
+            for renderer, clock in clocks.items():
+                entry = get_plugin_manager().get("renderers", renderer)
+                tool = StagedFitter(config, body, entry.load()(entry.load_config()()), bank, handed)
+                counted = clock if turn else Clock()  # the first turn compiles and warms up
+                counted.watch(config.stages)
+                counted("all", lambda tool=tool: tool.fit(observation, start))
+        for renderer, clock in clocks.items():
+            share = 1 / (args.people * args.repeat)
+            total, wall = (share * value for value in clock.spent.pop("all"))
+            parts = {part: share * spent[0] for part, spent in sorted(clock.spent.items())}
+            parts["rest"] = total - sum(parts.values())
+            words = "  ".join(f"{part} {seconds:.3f}" for part, seconds in parts.items())
+            print(f"{renderer:10s} {name:10s} {total:8.3f} {wall:8.3f}   {words}", flush=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"peak memory of the process: {peak / 2**20:.2f} GiB, {base.batch_size} people at once at most")
 
 
 def main() -> None:
@@ -158,8 +222,14 @@ def main() -> None:
     parser.add_argument("--rows", nargs="*", help="only these rows")
     parser.add_argument("--set", nargs="*", default=[], help="fitter settings, as key=json")
     parser.add_argument("--drift", action="store_true", help="also begin at the truth")
+    parser.add_argument("--size", type=int, default=SIZE, help="side of the feature map")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--times", action="store_true", help="measure time instead")
+    parser.add_argument("--renderers", nargs="*", default=["numba", "gaussian"], help="of which to measure the time")
+    parser.add_argument("--repeat", type=int, default=2)
     args = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(args.threads)
+    globals()["SIZE"] = args.size
     generator = torch.Generator().manual_seed(0)
     body = AnnyBody(AnnyConfig())
     features = NearestMemoryBank(NearestMemoryConfig(), spec=body.spec, channels=args.channels).features
@@ -173,7 +243,11 @@ def main() -> None:
         "gaussian-pose": priors.GaussianPosePrior(settings.GaussianPoseConfig()),
         "joint-angle": priors.JointAnglePrior(settings.JointAngleConfig()),
         "shape": priors.ShapePrior(settings.ShapeConfig()),
+        "joint": priors_joints.JointPrior(settings.JointConfig()),
     }
+    if args.times:
+        times(args, (body, bank, observation, start, handed))
+        return
     overrides = dict(item.split("=", 1) for item in args.set)
     base = settings.StagedConfig(**{name: json.loads(value) for name, value in overrides.items()})
     before = pa_mpjpe(body, start, truth)

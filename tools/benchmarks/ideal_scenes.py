@@ -69,11 +69,12 @@ def draw_people(count: int, split: str, generator: torch.Generator) -> tuple[Bod
 
 
 def disturbed(params: BodyParams, degrees: float, generator: torch.Generator) -> BodyParams:
-    """Every joint, the root included, turned by N(0, degrees) about each axis."""
+    """Every joint, the root included, turned by N(0, degrees) about a random axis."""
 
     def turned(rotation: torch.Tensor) -> torch.Tensor:
-        noise = math.radians(degrees) * torch.randn(rotation.shape, generator=generator)
-        return roma.rotvec_composition([rotation, noise])
+        axis = F.normalize(torch.randn(rotation.shape, generator=generator), dim=-1)
+        angle = math.radians(degrees) * torch.randn(rotation[..., :1].shape, generator=generator)
+        return roma.rotvec_composition([rotation, angle * axis])
 
     return replace(params, global_orient=turned(params.global_orient), body_pose=turned(params.body_pose))
 

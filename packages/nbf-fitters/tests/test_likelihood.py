@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -10,8 +9,9 @@ from nbf_core.errors import ShapeError
 from nbf_core.types import Fragments
 from nbf_fitters.config import LikelihoodConfig
 from nbf_fitters.likelihood import FeatureLikelihood
+from nbf_testing.golden import cases
 
-GOLDEN = Path(__file__).parent / "golden"
+HERE = Path(__file__).parent / "golden"
 
 
 def one_kernel_a_pixel(height: int, width: int) -> Fragments:
@@ -21,37 +21,47 @@ def one_kernel_a_pixel(height: int, width: int) -> Fragments:
     return Fragments(pixels, pixels[:, None], one, one, torch.zeros_like(pixels), one[:, 0] * 0, (1, height, width))
 
 
-@pytest.mark.parametrize("name", ["lik_n3_noocc", "lik_n3_occ"])
-def test_published_forms_equal_the_published_values(name):
-    with np.load(GOLDEN / f"{name}.npz", allow_pickle=False) as file:
-        data = {key: torch.from_numpy(file[key]) for key in file.files if file[key].dtype.kind in "fiu"}
-    weight = {"lik_n3_noocc": 1.0, "lik_n3_occ": 1.5}[name]
-    form = "simple" if name.endswith("noocc") else "soft"
-    people, height, width = data["in__mask"].shape
-    projected = data["in__projected_map"].clone().requires_grad_()
-    losses, occluded = [], []
+@pytest.mark.parametrize("case", cases("likelihood", HERE), ids=str)
+def test_published_forms_equal_the_published_values(case):
+    """Loss, its gradient, clutter scores and occlusion.
+
+    With one orientation bin the published code forgets an axis: it takes the mean over rows only, and returns a
+    loss for each column of a single person's map. There, each column is compared as a map of its own.
+    """
+    bins = case.params["n_orient"]
+    maps, weights = case.tensor("predicted_map_raw"), case.tensor("pixel_orient_weights")
+    mask, projected = case.tensor("mask"), case.tensor("projected_map")
+    if columns := bins == 1:
+        assert len(maps) == 1, "with several people the published result mixes them up"
+        maps, weights, projected = (x.permute(3, 1, 2, 0) for x in (maps, weights, projected))
+        mask = mask.permute(2, 1, 0)
+    people, height, width = mask.shape
+    projected = projected.clone().requires_grad_()
+    losses, occluded, scores = [], [], []
     for i in range(people):
         # [o c, h, w] to one kernel a pixel, [h w, o, c]
-        bank = projected[i].unflatten(0, (3, -1)).flatten(2).permute(2, 0, 1)
-        likelihood = FeatureLikelihood(
-            LikelihoodConfig(form=form),
-            data["in__predicted_map_raw"][i : i + 1],
-            bank,
-            data["in__clutter_bank"],
-        )
+        bank = projected[i].unflatten(0, (bins, -1)).flatten(2).permute(2, 0, 1)
+        config = LikelihoodConfig(form="simple" if case.params["disable_occ"] else "soft")
+        likelihood = FeatureLikelihood(config, maps[i : i + 1], bank, case.tensor("clutter_bank"))
         fragments = one_kernel_a_pixel(height, width)
         # The published inputs are softmaxed already; the logarithm undoes that.
-        orientation = data["in__pixel_orient_weights"][i].flatten(1).T.log()[None]
-        losses.append(likelihood(fragments, data["in__mask"][i : i + 1], orientation)[0])
+        orientation = weights[i].flatten(1).T.log()[None]
+        losses.append(likelihood(fragments, mask[i : i + 1], orientation)[0])
         body, clutter = likelihood.scores(fragments, orientation)
-        torch.testing.assert_close(clutter.view(height, width), data["out__clutter_scores"][i])
+        scores.append(clutter.view(height, width))
         occluded.append((clutter > body).view(height, width))
-    losses = weight * torch.stack(losses)
-    torch.testing.assert_close(losses, data["out__loss"], atol=1e-8, rtol=1e-8)
-    inside = data["in__mask"] > 0
-    assert (torch.stack(occluded) == data["out__occlusion_mask"].bool())[inside].all()
+    losses = case.params.get("w", 1.0) * torch.stack(losses)
     (losses * torch.arange(1, people + 1)).sum().backward()
-    torch.testing.assert_close(projected.grad, data["out__grad_projected_map_of_sum_k_loss_k"], atol=1e-9, rtol=1e-6)
+    scores, occluded, gradient = torch.stack(scores), torch.stack(occluded), projected.grad
+    if columns:
+        gradient = gradient.permute(3, 1, 2, 0)
+        losses, scores, occluded = losses[None], scores.permute(2, 1, 0), occluded.permute(2, 1, 0)[:, None]
+    case.check("loss", losses)
+    case.check("loss_sum", losses.sum())
+    case.check("grad_projected_map_of_sum_k_loss_k", gradient)
+    case.check("clutter_scores", scores)
+    inside = (case.tensor("mask") > 0).view(occluded.shape)
+    assert (occluded == torch.from_numpy(case.outputs["occlusion_mask"]).bool())[inside].all()
 
 
 def scene(generator, people=2, size=3, kernels=5, orientations=3, channels=6):

@@ -11,9 +11,18 @@ def test_entries_load():
     for hook in (plugin.nbf_fitters, plugin.nbf_priors):
         for entry in hook():
             names[entry.name] = entry.load()
-            entry.load_config()(**({"path": "mixture.npz"} if entry.name == "mixture-pose" else {}))
-    expected = ["gaussian-pose", "joint", "joint-angle", "joint-limits", "mixture-pose", "shape", "smooth-joints"]
-    assert sorted(names) == [*expected, "staged"]
+            entry.load_config()(**({"path": "a.npz"} if entry.name in ("mixture-pose", "vposer") else {}))
+    priors = {
+        "gaussian-pose",
+        "joint",
+        "joint-angle",
+        "joint-limits",
+        "mixture-pose",
+        "shape",
+        "smooth-joints",
+        "vposer",
+    }
+    assert {"staged", "smplify", *priors} <= names.keys()
 
 
 def test_plugin_and_config_import_no_torch():

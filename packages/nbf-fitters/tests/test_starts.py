@@ -100,9 +100,9 @@ def test_variables_begin_at_the_base_and_scale_without_shifting():
     assert anchor_cost(begun, truth).max() < 1e-9
     torch.testing.assert_close(begun.transl, truth.transl)
     with torch.no_grad():
-        variables.shift[:, 2] = 0.1
+        variables.steps[:, 5] = 0.1
     before = observation.camera.project(truth.transl[:, None])
     torch.testing.assert_close(observation.camera.project(variables.params().transl[:, None]), before)
     with torch.no_grad():
-        variables.shift[:, 2] = -9
+        variables.steps[:, 5] = -9
     torch.testing.assert_close(variables.params().transl[:, 2], torch.ones(3, dtype=torch.float64))

@@ -1,4 +1,4 @@
-"""Keypoints, anchor, smoothness. The published keypoint values are in test_golden_priors."""
+"""Keypoints, anchor, depth, silhouette, smoothness. The published keypoint values are in test_golden_priors."""
 
 import pytest
 import torch
@@ -6,11 +6,15 @@ from fitting_fakes import disturb, people
 
 from nbf_core.errors import ShapeError
 from nbf_fitters.terms import (
+    acceleration_cost,
     anchor_cost,
     clean_keypoints,
+    depth_cost,
     geman_mcclure,
     keypoint_cost,
-    smooth_cost,
+    silhouette_cost,
+    turning_cost,
+    unit_quaternions,
     usable_keypoints,
 )
 
@@ -28,7 +32,9 @@ def test_gradients():
     assert torch.autograd.gradcheck(lambda p: keypoint_cost(p, keypoints, 3.0, 1.2), (projected,))
 
     def along(t):
-        return anchor_cost(truth.map(lambda x: x + t), other), smooth_cost(truth.map(lambda x: x * (1 + t)))
+        moved = truth.map(lambda x: x * (1 + t))
+        turned = turning_cost(unit_quaternions(moved), torch.arange(2))
+        return anchor_cost(truth.map(lambda x: x + t), other), depth_cost(moved, other), turned
 
     assert torch.autograd.gradcheck(along, (torch.tensor(0.1, dtype=torch.float64, requires_grad=True),))
 
@@ -73,7 +79,41 @@ def test_anchor_measures_squared_angles_and_ignores_full_turns():
 
 def test_smoothness_is_zero_for_a_still_sequence():
     truth, _ = people(1)
-    still = truth.map(lambda x: x.expand(3, *x.shape[1:]))
-    assert smooth_cost(still).abs().max() < 1e-12
-    assert smooth_cost(disturb(still, 10))[1:].min() > 0
-    assert smooth_cost(truth).tolist() == [0.0]
+    still, frames = truth.map(lambda x: x.expand(3, *x.shape[1:])), torch.arange(3)
+    assert turning_cost(unit_quaternions(still), frames).abs().max() < 1e-12
+    assert turning_cost(unit_quaternions(disturb(still, 10)), frames)[1:].min() > 0
+    assert turning_cost(unit_quaternions(truth), frames[:1]).tolist() == [0.0]
+
+
+def test_steady_movement_is_no_acceleration():
+    joints = torch.arange(5.0)[:, None, None] * torch.ones(5, 4, 3)
+    frames = torch.arange(5)
+    assert acceleration_cost(joints, frames).abs().max() == 0
+    joints[3, :, 0] += 0.01  # one centimetre off, once
+    torch.testing.assert_close(acceleration_cost(joints, frames), torch.tensor([0.0, 0, 0, 1, 4]), atol=1e-3, rtol=0)
+    assert acceleration_cost(joints[:2], frames[:2]).tolist() == [0.0, 0.0]
+
+
+def test_frames_on_both_sides_of_a_gap_do_not_know_one_another():
+    joints = torch.rand(4, 2, 3)
+    turns = torch.nn.functional.normalize(torch.rand(4, 5, 4), dim=-1)
+    frames = torch.tensor([0, 1, 7, 8])
+    assert acceleration_cost(joints, frames).tolist() == [0.0] * 4
+    assert (turning_cost(turns, frames) > 0).tolist() == [False, True, False, True]
+
+
+def test_silhouettes_that_agree_cost_nothing():
+    mask = torch.zeros(2, 4, 4)
+    mask[:, 1:3, 1:3] = 1
+    other = mask.roll(1, -1)
+    assert silhouette_cost(mask, mask).tolist() == [0.0, 0.0]
+    torch.testing.assert_close(silhouette_cost(mask, other), torch.full((2,), 1 - 2 / 6))
+    assert silhouette_cost(mask * 0, mask * 0).isfinite().all()
+
+
+def test_depth_counts_as_a_share_of_itself():
+    truth, _ = people(1)
+    near, far = truth.clone(), truth.clone()
+    near.transl[0, 2] /= 1.1
+    far.transl[0, 2] *= 1.1
+    torch.testing.assert_close(depth_cost(near, truth), depth_cost(far, truth))

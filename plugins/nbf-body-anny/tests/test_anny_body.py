@@ -12,7 +12,7 @@ import torch
 from nbf_body_anny import body as body_module
 from nbf_body_anny.body import AnnyBody
 from nbf_body_anny.config import AnnyConfig
-from nbf_core.contracts import BodyModel
+from nbf_core.contracts import BodyModel, SkinnedBodyModel
 from nbf_core.conventions import KEYPOINT_SETS, LIMBS, OPENPOSE_25, SMPL_24, mirror_permutation
 from nbf_core.errors import AssetError, NbfError, ShapeError
 from nbf_core.types import BodyParams
@@ -266,3 +266,26 @@ def test_plugin_offers_the_body():
 
     (entry,) = plugin.nbf_body_models()
     assert entry.name == "anny" and entry.load() is AnnyBody and entry.load_config() is AnnyConfig
+
+
+def test_skinning_poses_joints_kernels_and_markers_as_the_body_does(body):
+    assert isinstance(body, SkinnedBodyModel)
+    params, how = random_params(2), body.skinning()
+    output = body(params)
+    rotations = roma.rotvec_to_rotmat(torch.cat([params.global_orient[:, None], params.body_pose], 1))
+    joints = how.joints + torch.einsum("jds,bs->bjd", how.joint_directions, params.betas)
+    turned, placed = [rotations[:, 0]], [joints[:, 0] + params.transl]
+    for j, parent in enumerate(how.parents[1:], 1):
+        bone = joints[:, j] - joints[:, parent]
+        placed.append(placed[parent] + (turned[parent] @ bone[..., None])[..., 0])
+        turned.append(turned[parent] @ rotations[:, j])
+    world, places = torch.stack(turned, 1), torch.stack(placed, 1)
+    torch.testing.assert_close(places, output.joints)
+    for name in ("kernel", "marker"):
+        rest = getattr(how, f"{name}s") + torch.einsum(
+            "nds,bs->bnd", getattr(how, f"{name}_directions"), params.betas
+        )
+        local = rest[:, None] - joints[:, :, None]
+        each = torch.einsum("bjde,bjne->bjnd", world, local) + places[:, :, None]
+        points = torch.einsum("nj,bjnd->bnd", getattr(how, f"{name}_weights"), each)
+        torch.testing.assert_close(points, getattr(output, f"{name}s"))

@@ -1,4 +1,4 @@
-"""The nbf plugin: the data set ``image-folder``."""
+"""The nbf plugin: the data sets ``image-folder`` and ``mixed``."""
 
 from nbf_core.plugins import ComponentEntry, hookimpl
 
@@ -13,5 +13,12 @@ def nbf_datasets():
         target="nbf_datasets.folder:ImageFolder",
         config="nbf_datasets.config:ImageFolderConfig",
         summary="the images of a folder, one person crop each, without labels",
+        requires=("nbf-datasets",),
+    )
+    yield ComponentEntry(
+        name="mixed",
+        target="nbf_datasets.mixed:MixedDataset",
+        config="nbf_datasets.config:MixedConfig",
+        summary="several data sets in fixed proportions, with an epoch of fixed length",
         requires=("nbf-datasets",),
     )

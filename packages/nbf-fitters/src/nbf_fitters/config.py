@@ -11,7 +11,9 @@ from nbf_core.config.base import Config
 Parameter = Literal["orientation", "translation", "body_pose", "betas"]
 Start = Literal["estimate", "aligned", "two-sided"]
 
-BUILT_IN_TERMS = ("likelihood", "keypoints", "anchor", "smooth")
+BUILT_IN_TERMS = (
+    "likelihood", "keypoints", "vertices", "silhouette", "anchor", "depth", "smooth", "acceleration",
+)  # fmt: skip
 """The objective's own terms; a stage may override their weights and those of the priors, by name."""
 
 
@@ -45,11 +47,38 @@ class KeypointsConfig(Config):
     min_count: int = Field(7, ge=1)
 
 
+class VerticesConfig(Config):
+    """The term that pulls each kernel to the pixel that looks most like it.
+
+    ``scale`` as for keypoints. Pixels whose cosine is below ``min_confidence``, or that clutter explains better,
+    pull nothing.
+    """
+
+    weight: float = Field(0.0, ge=0)
+    scale: float = Field(100.0, gt=0)
+    min_confidence: float = Field(0.5, ge=-1, le=1)
+
+
+class SequenceConfig(Config):
+    """How frames of one person hang together where a film is fitted; of no effect on single pictures.
+
+    ``smooth`` weighs the squared rotation from frame to frame, ``acceleration`` the squared acceleration of the joints
+    in centimetres. With ``shared_shape`` all frames have one shape. ``window`` bounds how many frames are fitted at
+    once; a window goes on from the one before it.
+    """
+
+    smooth: float = Field(0.02, ge=0)
+    acceleration: float = Field(0.02, ge=0)
+    shared_shape: bool = True
+    window: int = Field(32, ge=3)
+
+
 class StageConfig(Config):
     """One run of Adam over some of the parameters.
 
     ``decay`` is the share of the learning rate left at the end (cosine). ``weights`` overrides the weights
-    of terms by name, ``keypoint_scale`` that of the keypoint term.
+    of terms by name; priors that it does not name are multiplied by ``prior_scale``. ``keypoint_scale`` overrides
+    the scale of the keypoint term, whose ``keypoints`` are "all" or shoulders and hips ("torso").
     """
 
     parameters: tuple[Parameter, ...] = Field(min_length=1)
@@ -57,7 +86,9 @@ class StageConfig(Config):
     learning_rate: float = Field(0.02, gt=0)
     decay: float = Field(1.0, ge=0, le=1)
     weights: dict[str, float] = {}
+    prior_scale: float = Field(1.0, ge=0)
     keypoint_scale: float | None = Field(None, gt=0)
+    keypoints: Literal["all", "torso"] = "all"
 
 
 def _stages() -> tuple[StageConfig, ...]:
@@ -79,29 +110,49 @@ def _start_stage() -> StageConfig:
 class StagedConfig(Config):
     """The staged fitter.
 
-    ``feature_weight`` multiplies the likelihood: what the trained model's measured correspondence quality
-    deserves. ``priors`` gives the weight of each prior by name. ``anchor_weight`` pulls towards the start
-    that was chosen; ``smooth_weight`` takes the batch for consecutive frames of one person, and pulls
-    neighbours together. ``start_stage`` is run from each of ``starts``, and the cheapest goes on.
-    People without usable keypoints are fitted by features alone only where trust times ``feature_weight`` is
+    *Terms.* ``feature_weight`` multiplies the likelihood: what the trained model's measured correspondence quality
+    deserves. ``priors`` gives the weight of each prior by name. ``anchor_weight`` pulls towards the start that was
+    chosen, ``depth_weight`` towards its depth. ``silhouette_weight`` compares with the observation's silhouette,
+    where it has one.
+
+    *Starts.* Of ``starts`` the cheapest goes on: as they are (``starts_by`` "cost"), after the ``start_stage``
+    ("short-fit"), or after all stages ("fit"). ``place`` moves each onto the keypoints first.
+
+    *Parameters.* ``parametrisation`` "published" optimises axis-angles and metres as they are; "local" turns the root
+    from the left and scales the picture of the body. ``held_joints`` keep the rotation of the start. A start with a
+    shape component beyond ``shape_limit`` gets the mean shape.
+
+    *Trust.* People without usable keypoints are fitted by features alone only where trust times ``feature_weight`` is
     at least ``features_alone``: weak features turn a body round. ``min_visible``: such a person of whose body
-    clutter explains more than the rest is not fitted either. ``batch_size`` bounds how many people are fitted
-    at once (about 70 MB each).
+    clutter explains more than the rest is not fitted either. ``keep_only_better``: a fit that costs more than what
+    was given is dropped.
+
+    ``batch_size`` bounds how many people are fitted at once (up to 70 MB each). ``history_every`` keeps everybody's
+    parameters at every so many steps; 0: none.
     """
 
     likelihood: LikelihoodConfig = LikelihoodConfig()
     feature_weight: float = Field(1.0, ge=0)
     keypoints: KeypointsConfig = KeypointsConfig()
+    vertices: VerticesConfig = VerticesConfig()
+    silhouette_weight: float = Field(0.0, ge=0)
     anchor_weight: float = Field(1e-2, ge=0)
-    smooth_weight: float = Field(0.0, ge=0)
+    depth_weight: float = Field(0.0, ge=0)
     priors: dict[str, float] = {"gaussian-pose": 5e-4, "joint-angle": 1e-3, "shape": 3e-3}
+    sequence: SequenceConfig = SequenceConfig()
     starts: tuple[Start, ...] = Field(("estimate", "aligned", "two-sided"), min_length=1)
+    starts_by: Literal["cost", "short-fit", "fit"] = "short-fit"
+    place: bool = True
     start_stage: StageConfig = Field(default_factory=_start_stage)
     stages: tuple[StageConfig, ...] = Field(default_factory=_stages, min_length=1)
+    parametrisation: Literal["local", "published"] = "local"
+    held_joints: tuple[str, ...] = ()
+    shape_limit: float | None = Field(None, gt=0)
     keep_only_better: bool = True
     features_alone: float = Field(0.5, ge=0)
     min_visible: float = Field(0.1, ge=0, le=1)
-    batch_size: int = Field(8, ge=1)
+    batch_size: int = Field(16, ge=1)
+    history_every: int = Field(0, ge=0)
 
     @model_validator(mode="after")
     def _names(self) -> StagedConfig:
@@ -115,6 +166,43 @@ class StagedConfig(Config):
                 if name not in known:
                     raise ValueError(f"{where}.weights.{name}: no such term; choices: {', '.join(known)}")
         return self
+
+
+def _camera_stage() -> StageConfig:
+    return StageConfig(
+        parameters=("orientation", "translation"), steps=40, keypoints="torso", prior_scale=0, weights={"depth": 1e2}
+    )
+
+
+def _annealed() -> tuple[StageConfig, ...]:
+    """SMPLify's four runs, by the ratios of its squared weights to those of the last run."""
+    free = ("orientation", "translation", "body_pose", "betas")
+    weights = zip((404.0, 404.0, 57.4, 4.78), (100.0, 50.0, 10.0, 5.0), strict=True)
+    return tuple(
+        StageConfig(parameters=free, steps=40, prior_scale=(p / 4.78) ** 2, weights={"shape": s * s / 196})
+        for p, s in weights
+    )
+
+
+class SmplifyConfig(StagedConfig):
+    """SMPLify (Bogo et al., 2016): keypoints and priors alone, the priors loosened from stage to stage.
+
+    A setting of the staged fitter. Weights are the published ones, squared, over 196, by which its sum of squared
+    pixels is larger than our mean: 25 keypoints, and people 2.8 times as large in a crop of 224 pixels as on a map of
+    80. The pose's is halved again: ``gaussian-pose`` is a squared distance, the published mixture half of one. The
+    first runs bring everybody near the mean pose, so little but place and turn is left of the start. Its stage finds
+    the camera by shoulders and hips, from the estimate turned onto the keypoints and from its two-sided twin; each is
+    fitted, the cheaper one stays.
+    """
+
+    feature_weight: float = Field(0.0, ge=0)
+    keypoints: KeypointsConfig = KeypointsConfig(weight=1.0, scale=36.0)
+    anchor_weight: float = Field(0.0, ge=0)
+    priors: dict[str, float] = {"gaussian-pose": 0.058, "joint-angle": 0.012, "shape": 0.13}
+    starts: tuple[Start, ...] = Field(("aligned", "two-sided"), min_length=1)
+    start_stage: StageConfig = Field(default_factory=_camera_stage)
+    stages: tuple[StageConfig, ...] = Field(default_factory=_annealed, min_length=1)
+    starts_by: Literal["cost", "short-fit", "fit"] = "fit"
 
 
 class GaussianPoseConfig(Config):
@@ -163,3 +251,14 @@ class MixturePoseConfig(Config):
 
     path: str
     regularisation: float = Field(0.0, ge=0)
+
+
+class VPoserConfig(Config):
+    """``path`` names the user's own VPoser v1 weights (``.pt`` or ``.safetensors``), read as tensors alone.
+
+    ``reconstruction`` adds that times the squared angles (rad^2) between the pose and what its code decodes to: poses
+    that VPoser does not know cost more.
+    """
+
+    path: str
+    reconstruction: float = Field(0.0, ge=0)

@@ -7,14 +7,15 @@ looks them up for the pairs of pixel and kernel that the renderer found, and tou
 
 from __future__ import annotations
 
+import math
+
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from nbf_core.errors import ShapeError
 from nbf_core.types import Fragments, ScoreOutput, Similarities
 from nbf_fitters.config import LikelihoodConfig
+from nbf_fitters.similarity import SimilarityTable
 
 SOFT_TEMPERATURE = 0.1
 """Of the soft maximum between body and clutter in the published form for unknown occlusion."""
@@ -24,8 +25,7 @@ class FeatureLikelihood:
     """The negative log likelihood (or its published stand-ins) of ``b`` feature maps, as a cost per person.
 
     ``features`` are the maps [b, c, h, w], ``bank`` the kernels' features [k, o, c], ``clutter`` those of the
-    background [m, c]; all are normalised here. Memory: ``h w k o`` numbers a person.
-    Raises ShapeError where the channels differ.
+    background [m, c]; all are normalised here. Raises ShapeError where the channels differ.
     """
 
     def __init__(
@@ -35,21 +35,11 @@ class FeatureLikelihood:
         bank: Float[Tensor, "k o c"],
         clutter: Float[Tensor, "m c"],
     ):
-        people, channels, height, width = features.shape
-        if bank.shape[-1] != channels or clutter.shape[-1] != channels:
-            raise ShapeError(
-                f"channels differ: features {channels}, bank {bank.shape[-1]}, clutter {clutter.shape[-1]}"
-            )
         self.config = config
-        self.people, self.pixels, self._grid = people, height * width, (people, height, width)
-        self.orientations = bank.shape[1]
-        flat = F.normalize(features, dim=1).flatten(2).mT.reshape(-1, channels)
-        bank = F.normalize(bank.to(flat), dim=-1)
-        self.similarity = (flat @ bank.flatten(0, 1).mT).unflatten(-1, bank.shape[:2])
-        self.clutter = (flat @ F.normalize(clutter.to(flat), dim=-1).mT).amax(-1)
-        self.gram = None
-        if config.form != "mixture":
-            self.gram = torch.einsum("koc,loc->klo", bank, bank)
+        self.table = SimilarityTable(features, bank, clutter)
+        self.clutter = self.table.clutter
+        self.people, self.pixels = len(features), features[0, 0].numel()
+        self._constant = self.clutter.view(self.people, -1).mean(-1)
 
     def __call__(
         self,
@@ -67,7 +57,7 @@ class FeatureLikelihood:
     @property
     def similarities(self) -> Similarities:
         """What a :class:`~nbf_core.contracts.ScoringRenderer` needs, for the published forms."""
-        return Similarities(self.similarity.unflatten(0, self._grid), self.gram)
+        return self.table.everything()
 
     def compare(self, scored: ScoreOutput) -> Float[Tensor, "b"]:
         """The cost of each person in a published form, from the scores a renderer made by itself."""
@@ -81,56 +71,57 @@ class FeatureLikelihood:
         if self.config.form != "mixture":
             return self._object_score(fragments, orientation), clutter
         share = fragments.weight / fragments.weight.sum(-1, keepdim=True).clamp_min(1e-12)
-        shift, inner = self._excess(fragments, share, clutter, orientation)
-        return clutter + self.config.temperature * (shift + inner.clamp_min(1e-30).log()), clutter
+        shift, gain = self._gain(fragments, clutter, orientation)
+        return clutter + self.config.temperature * (shift + (share * gain).sum(-1).clamp_min(1e-30).log()), clutter
 
     def _gather(
         self, fragments: Fragments, orientation: Float[Tensor, "b k o"]
     ) -> tuple[Float[Tensor, "n m o"], Float[Tensor, "n m o"]]:
         """Similarities and orientation weights of the pairs of pixel and kernel, empty slots included."""
         kernel = fragments.kernel.clamp_min(0)
-        return (
-            self.similarity[fragments.pixel[:, None], kernel],
-            orientation[fragments.person[:, None], kernel],
-        )
+        index = (fragments.person[:, None] * orientation.shape[1] + kernel).flatten()
+        orient = orientation.flatten(0, 1).index_select(0, index).view(*kernel.shape, orientation.shape[2])
+        return self.table.pairs(fragments.pixel, fragments.kernel), orient
 
     def _mean(self, fragments: Fragments, change: Float[Tensor, "n"]) -> Float[Tensor, "b"]:
         """Mean over all pixels of a person's map of a quantity that is zero off the fragments."""
         total = change.new_zeros(self.people).index_add(0, fragments.person, change)
         return total / self.pixels
 
-    def _excess(
-        self,
-        fragments: Fragments,
-        weight: Float[Tensor, "n m"],
-        clutter: Float[Tensor, "n"],
-        orientation: Float[Tensor, "b k o"],
-    ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n"]]:
-        """``log sum_ko w_k o_ko exp((<F_ko, f> - c) / T)`` as a shift and the logarithm's argument."""
+    def _gain(
+        self, fragments: Fragments, clutter: Float[Tensor, "n"], orientation: Float[Tensor, "b k o"]
+    ) -> tuple[Float[Tensor, "n"], Float[Tensor, "n m"]]:
+        """``sum_o o_ko exp((<F_ko, f> - c) / T - shift)`` of each pair, and the shift that keeps it within range.
+
+        The part of the mixture that depends on neither weights nor silhouette: without a graph unless the
+        orientation weights want one.
+        """
         similarity, orient = self._gather(fragments, orientation)
         exponent = (similarity - clutter[:, None, None]) / self.config.temperature
-        exponent = exponent.masked_fill((fragments.kernel < 0)[..., None], float("-inf"))
+        exponent = exponent.masked_fill_((fragments.kernel < 0)[..., None], float("-inf"))
         # Where nobody is in the picture there are no slots to take a maximum of.
-        shift = exponent.amax((1, 2)).clamp_min(0) if exponent.numel() else exponent.new_zeros(len(exponent))
-        inner = torch.einsum("nm,nmo->n", weight, orient * torch.exp(exponent - shift[:, None, None]))
-        return shift, inner
+        some = exponent.numel() > 0
+        shift = exponent.detach().amax((1, 2)).clamp_min_(0) if some else exponent.new_zeros(len(exponent))
+        return shift, (orient * torch.exp(exponent - shift[:, None, None])).sum(-1)
 
     def _mixture(self, fragments, silhouette, orientation) -> Float[Tensor, "b"]:
         """``-mean[c + T log(sum_ko w_k o_ko exp((<F_ko, f> - c) / T) + 1 - silhouette + eps)]``."""
-        temperature, eps = self.config.temperature, silhouette.new_tensor(self.config.eps)
-        shift, inner = self._excess(fragments, fragments.weight, self.clutter[fragments.pixel], orientation)
-        rest = 1 - silhouette.reshape(-1)[fragments.pixel] + eps
-        log_sum = shift + torch.log(inner + rest * torch.exp(-shift))
-        empty = torch.log1p(eps)
-        constant = self.clutter.view(self.people, -1).mean(-1) + temperature * empty
-        return -(constant + temperature * self._mean(fragments, log_sum - empty))
+        temperature, eps = self.config.temperature, self.config.eps
+        shift, gain = self._gain(fragments, self.clutter[fragments.pixel], orientation)
+        rest = 1 + eps - silhouette.reshape(-1)[fragments.pixel]
+        log_sum = shift + torch.log((fragments.weight * gain).sum(-1) + rest * torch.exp(-shift))
+        empty = math.log1p(eps)
+        return -(self._constant + temperature * (empty + self._mean(fragments, log_sum - empty)))
 
     def _object_score(self, fragments: Fragments, orientation: Float[Tensor, "b k o"]) -> Float[Tensor, "n"]:
         """``sum_o softmax_o(W_o) <R_o, f> / |R_o|``, with ``R`` and ``W`` rendered features and weights."""
         similarity, orient = self._gather(fragments, orientation)
         weight, kernel = fragments.weight, fragments.kernel.clamp_min(0)
         rendered = torch.einsum("nm,nmo->no", weight, similarity)
-        gram = self.gram[kernel[:, :, None], kernel[:, None, :]]
+        index = (kernel[:, :, None] * self.table.kernels + kernel[:, None, :]).flatten()
+        gram = (
+            self.table.gram.flatten(0, 1).index_select(0, index).view(*kernel.shape, kernel.shape[1], self.table.bins)
+        )
         length = torch.einsum("nl,nlmo,nm->no", weight, gram, weight)
         share = torch.softmax(torch.einsum("nm,nmo->no", weight, orient), dim=-1)
         return (share * rendered * torch.rsqrt(length.clamp_min(1e-24))).sum(-1)

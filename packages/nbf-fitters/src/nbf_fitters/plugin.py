@@ -13,6 +13,18 @@ def nbf_fitters():
         config="nbf_fitters.config:StagedConfig",
         summary="Adam in stages on features, keypoints and priors, from several starts (3DNBF)",
     )
+    yield ComponentEntry(
+        name="smplify",
+        target="nbf_fitters.staged:StagedFitter",
+        config="nbf_fitters.config:SmplifyConfig",
+        summary="keypoints and priors alone, the priors loosened from stage to stage (SMPLify)",
+    )
+    yield ComponentEntry(
+        name="correspondence",
+        target="nbf_fitters.correspondence.fitter:CorrespondenceFitter",
+        config="nbf_fitters.correspondence.config:CorrespondenceConfig",
+        summary="pixels matched to kernels, then robust Gauss-Newton from several starts; fast, needs good features",
+    )
 
 
 @hookimpl
@@ -58,4 +70,10 @@ def nbf_priors():
         target="nbf_fitters.priors_mixture:MixturePosePrior",
         config="nbf_fitters.config:MixturePoseConfig",
         summary="the likeliest of several Gaussians over poses, from a file such as SMPLify's",
+    )
+    yield ComponentEntry(
+        name="vposer",
+        target="nbf_fitters.priors_vposer:VPoserPrior",
+        config="nbf_fitters.config:VPoserConfig",
+        summary="squared norm of the pose's code in a VPoser v1, from the user's own weights",
     )

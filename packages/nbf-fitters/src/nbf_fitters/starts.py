@@ -15,6 +15,7 @@ from nbf_core.contracts import BodyModel
 from nbf_core.conventions import KEYPOINT_SETS
 from nbf_core.types import BodyParams, Observation
 from nbf_fitters.alignment import align_rigid, align_translation
+from nbf_fitters.records import pick
 from nbf_fitters.terms import REFERENCE_SIZE
 
 TORSO = ("neck", "left_shoulder", "right_shoulder", "left_hip", "right_hip", "mid_hip", "pelvis", "nose")
@@ -76,7 +77,8 @@ def aligned(params: BodyParams, body: BodyModel, observation: Observation) -> Bo
             global_orient=roma.rotvec_composition([rotation, turned.global_orient]),
             transl=transl + place - root,
         )
-        best, best_cost = choose(candidate, cost, best, best_cost)
+        better = cost < best_cost
+        best, best_cost = pick(better, candidate, best), torch.where(better, cost, best_cost)
     return best
 
 
@@ -87,24 +89,18 @@ def alignment_weights(observation: Observation) -> Float[Tensor, "b n 3"]:
     return torch.cat([observation.keypoints[..., :2], observation.keypoints[..., 2:] * trust[:, None]], dim=-1)
 
 
-def choose(
-    first: BodyParams, first_cost: Float[Tensor, "b"], second: BodyParams, second_cost: Float[Tensor, "b"]
-) -> tuple[BodyParams, Float[Tensor, "b"]]:
-    """For each person the cheaper of two; the second where equal or where the first is not a number."""
-    better = first_cost < second_cost
-
-    def pick(one: Tensor, other: Tensor) -> Tensor:
-        return torch.where(better.view(-1, *[1] * (one.ndim - 1)), one, other)
-
-    names = ("global_orient", "body_pose", "betas", "transl")
-    params = BodyParams(**{name: pick(getattr(first, name), getattr(second, name)) for name in names})
-    return params, pick(first_cost, second_cost)
-
-
 def make_starts(
-    names: Sequence[str], params: BodyParams, body: BodyModel, observation: Observation, with_keypoints: bool
+    names: Sequence[str],
+    params: BodyParams,
+    body: BodyModel,
+    observation: Observation,
+    with_keypoints: bool,
+    place: bool = True,
 ) -> dict[str, BodyParams]:
-    """The starts asked for, by name; without keypoints nothing is aligned, and ``aligned`` is left out."""
+    """The starts asked for, by name; without keypoints nothing is moved, and ``aligned`` is left out.
+
+    ``place`` moves estimate and twin onto the keypoints.
+    """
     starts = {}
     for name in names:
         if name == "aligned":
@@ -112,5 +108,13 @@ def make_starts(
                 starts[name] = aligned(params, body, observation)
             continue
         start = params if name == "estimate" else two_sided(params, body.spec.mirror_joints)
-        starts[name] = placed(start, body, observation) if with_keypoints else start
+        starts[name] = placed(start, body, observation) if with_keypoints and place else start
     return starts or {"estimate": params}
+
+
+def without_wild_shapes(params: BodyParams, limit: float | None) -> BodyParams:
+    """The mean shape for whoever has a component beyond ``limit`` standard deviations (3DNBF)."""
+    if limit is None:
+        return params
+    wild = (params.betas.abs() > limit).any(-1, keepdim=True)
+    return replace(params, betas=torch.where(wild, 0.0, params.betas))

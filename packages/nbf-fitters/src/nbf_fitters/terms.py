@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import roma
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from nbf_core.conventions import KEYPOINT_SETS
@@ -13,6 +13,9 @@ from nbf_core.types import BodyParams
 
 REFERENCE_SIZE = 80.0
 """Keypoint distances are measured in pixels of a map of this size, the published one."""
+
+TORSO = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
+"""What SMPLify places the camera with."""
 
 HEAD = ("nose", "left_eye", "right_eye", "left_ear", "right_ear", "head_top", "head")
 
@@ -68,20 +71,55 @@ def keypoint_cost(
     return (confidence * cost).sum(-1) / (confidence.sum(-1) + 1e-8)
 
 
-def rotation_distance(first: Float[Tensor, "*b 3"], second: Float[Tensor, "*b 3"]) -> Float[Tensor, "*b"]:
-    """``4 sin^2(angle / 2)`` between two axis-angle rotations: the squared angle where small, and smooth."""
-    difference = roma.rotvec_to_rotmat(first) - roma.rotvec_to_rotmat(second)
-    return 0.5 * difference.square().sum((-2, -1))
+def unit_quaternions(params: BodyParams) -> Float[Tensor, "b j 4"]:
+    """All rotations of a body as unit quaternions, the root first."""
+    return roma.rotvec_to_unitquat(torch.cat([params.global_orient[..., None, :], params.body_pose], dim=-2))
+
+
+def rotation_distance(first: Float[Tensor, "*#b 4"], second: Float[Tensor, "*#b 4"]) -> Float[Tensor, "..."]:
+    """``4 sin^2(angle / 2)`` between two rotations: the squared angle where small, and smooth.
+
+    Of unit quaternions, the angle of whose half is their inner product.
+    """
+    return 4 * (1 - (first * second).sum(-1).square())
 
 
 def anchor_cost(params: BodyParams, start: BodyParams) -> Float[Tensor, "b"]:
     """How far all rotations have gone from the start, root included, in squared radians."""
-    root = rotation_distance(params.global_orient, start.global_orient)
-    return root + rotation_distance(params.body_pose, start.body_pose).sum(-1)
+    return rotation_distance(unit_quaternions(params), unit_quaternions(start)).sum(-1)
 
 
-def smooth_cost(params: BodyParams) -> Float[Tensor, "b"]:
-    """Squared rotation from the frame before, where the batch holds consecutive frames; the first costs 0."""
-    if len(params.global_orient) < 2:
-        return params.global_orient.sum(-1) * 0
-    return torch.nn.functional.pad(anchor_cost(params[1:], params[:-1]), (1, 0))
+def depth_cost(params: BodyParams, start: BodyParams) -> Float[Tensor, "b"]:
+    """Squared change of the depth, as a share of it (SMPLify's hold on the camera)."""
+    ratio = params.transl[..., 2].clamp_min(1e-6) / start.transl[..., 2].clamp_min(1e-6)
+    return ratio.log().square()
+
+
+def silhouette_cost(drawn: Float[Tensor, "b h w"], seen: Float[Tensor, "b h w"]) -> Float[Tensor, "b"]:
+    """One minus the intersection over union of two soft masks."""
+    both = (drawn * seen).flatten(1).sum(-1)
+    either = (drawn + seen).flatten(1).sum(-1) - both
+    return 1 - both / either.clamp_min(1e-6)
+
+
+def turning_cost(turns: Float[Tensor, "b j 4"], frames: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
+    """Squared rotation (radians, over all joints) from the frame before, of unit quaternions.
+
+    Frames of one person, numbered by ``frames``; one without its predecessor costs nothing.
+    """
+    follows = (frames[1:] - frames[:-1] == 1).to(turns)
+    return torch.nn.functional.pad(follows * rotation_distance(turns[1:], turns[:-1]).sum(-1), (1, 0))
+
+
+def acceleration_cost(joints: Float[Tensor, "b j 3"], frames: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
+    """Mean squared second difference of the joints over a frame and the two before it, in squared centimetres.
+
+    Relative to the root: its depth, which one picture hardly tells, would outweigh all the rest. A frame without two
+    predecessors costs nothing.
+    """
+    if len(joints) < 3:
+        return joints.sum((1, 2)) * 0
+    follows = (frames[2:] - frames[:-2] == 2).to(joints)
+    local = joints - joints[:, :1]
+    bend = (local[2:] - 2 * local[1:-1] + local[:-2]).square().sum(-1).mean(-1)
+    return torch.nn.functional.pad(1e4 * follows * bend, (2, 0))

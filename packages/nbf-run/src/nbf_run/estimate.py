@@ -75,4 +75,13 @@ def observe(output: RegressorOutput, crops: Crops) -> Observation:
         camera=crops.camera.resized((height, width)),
         keypoints=keypoints,
         keypoint_set=crops.keypoint_set,
+        silhouette=_body_share(output.parts, (height, width)),
     )
+
+
+def _body_share(parts: Float[Tensor, "b p h w"], size: tuple[int, int]) -> Float[Tensor, "b mh mw"]:
+    """The probability that a pixel of the feature map shows the body, by the part logits (background last)."""
+    share = 1 - torch.softmax(parts, dim=1)[:, -1:]
+    if share.shape[-2:] != size:
+        share = functional.interpolate(share, size, mode="bilinear", align_corners=False)
+    return share[:, 0]

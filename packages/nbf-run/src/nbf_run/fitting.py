@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nbf_core.config import Pipeline
-from nbf_core.contracts import Detector
+from nbf_core.contracts import Detector, SequenceFitter
 from nbf_core.errors import ConfigError, InputError, NbfError
 from nbf_core.types import BodyParams, Camera, FitResult, Person, Sample
 from nbf_core.types.tree import stack
@@ -43,8 +43,8 @@ def load(source: str | Path, overrides: Iterable[tuple[str, Any]] = ()) -> Loade
 
 
 @dataclass(frozen=True)
-class _Job:
-    """A picture with its people, ready to be fitted."""
+class Job:
+    """A picture with its people, ready to be fitted; ``crops`` and ``boxes`` have one row each."""
 
     name: str
     image: np.ndarray
@@ -77,7 +77,8 @@ class LoadedPipeline:
         measured = trust(self.weights.metadata.get("quality"))
         self.trust = measured if self.options.trust is None else self.options.trust
         renderer = build.build_renderer(pipeline)
-        self.fitter = build.build_fitter(pipeline, self.body, renderer, self.bank, self.trust)
+        tracing = _with_history(pipeline, self.options.trace)
+        self.fitter = build.build_fitter(tracing, self.body, renderer, self.bank, self.trust)
         self.faces = self.body.spec.faces.cpu().numpy()
 
     @cached_property
@@ -105,11 +106,11 @@ class LoadedPipeline:
         """
         if isinstance(photos, (str, Path, np.ndarray)):
             photos = [photos]
-        waiting: list[_Job] = []
+        waiting: list[Job] = []
         for number, photo in enumerate(_expand(photos)):
             name = f"image-{number + 1}" if isinstance(photo, np.ndarray) else str(photo)
             try:
-                waiting.append(self._detect(name, photo))
+                waiting.append(self.find(name, photo))
             except InputError as error:
                 if on_error is None:
                     raise
@@ -131,10 +132,11 @@ class LoadedPipeline:
             whole = np.array([0.0, 0.0, image.shape[1], image.shape[0]])
             person = Person(_keypoint_box(sample.detected.numpy(), whole), sample.detected.numpy(), 1.0)
             crops = crop_boxes(image, sample.camera, [person], whole[None], self.regressor.image_size)
-            jobs.append(_Job(name, image, sample.camera, [person], crops, whole[None], 0.0, synthetic=True))
+            jobs.append(Job(name, image, sample.camera, [person], crops, whole[None], 0.0, synthetic=True))
         return list(self._fit_jobs(jobs))
 
-    def _detect(self, name: str, photo: Photo) -> _Job:
+    def find(self, name: str, photo: Photo) -> Job:
+        """The people in a photo, cropped. Raises InputError where it cannot be read or shows nobody."""
         began = time.perf_counter()
         image = photo if isinstance(photo, np.ndarray) else read_image(photo)
         people = self.detector.detect(image)[: self.options.max_people]
@@ -143,9 +145,24 @@ class LoadedPipeline:
         camera = photo_camera(image.shape[:2], self.options.focal)
         boxes = np.stack([square_box(person.box, self.options.box_scale) for person in people])
         crops = crop_boxes(image, camera, people, boxes, self.regressor.image_size)
-        return _Job(name, image, camera, people, crops, boxes, time.perf_counter() - began)
+        return Job(name, image, camera, people, crops, boxes, time.perf_counter() - began)
 
-    def _fit_together(self, jobs: Sequence[_Job], on_error: OnError | None) -> Iterator[FittedImage]:
+    def fit_crops(self, crops: Crops, cameras: Sequence[Camera], film: bool = False) -> list[Found]:
+        """Fit the people in crops; ``cameras`` are those of their photos.
+
+        With ``film`` they are one person in consecutive frames, fitted together where the fitter can.
+        """
+        looked = [look(self.regressor, part.to(self.device)) for part in _parts(crops, self.options.batch)]
+        output, crops = stack(looked, torch.cat), crops.to(self.device)
+        start, observation = start_params(output, crops.camera), observe(output, crops)
+        together = film and isinstance(self.fitter, SequenceFitter)
+        result = (self.fitter.fit_sequence if together else self.fitter.fit)(observation, start)
+        posed = [self._pose(params, cameras, crops.keypoint_set) for params in (result.start, result.params)]
+        with torch.inference_mode():
+            history = {step: _array(self.body(params).vertices) for step, params in result.history.items()}
+        return [Found(result, i, posed[0][i], posed[1][i], history) for i in range(len(cameras))]
+
+    def _fit_together(self, jobs: Sequence[Job], on_error: OnError | None) -> Iterator[FittedImage]:
         """Fit the people of several pictures at once; where that breaks, picture by picture."""
         try:
             fitted = list(self._fit_jobs(jobs))
@@ -163,26 +180,18 @@ class LoadedPipeline:
             return
         yield from fitted
 
-    def _fit_jobs(self, jobs: Sequence[_Job]) -> Iterator[FittedImage]:
+    def _fit_jobs(self, jobs: Sequence[Job]) -> Iterator[FittedImage]:
         if not jobs:
             return
         began = time.perf_counter()
-        crops = stack([job.crops for job in jobs], torch.cat).to(self.device)
-        output = look(self.regressor, crops)
-        start = start_params(output, crops.camera)
-        result = self.fitter.fit(observe(output, crops), start)
         cameras = [job.camera for job in jobs for _ in job.people]
-        known = crops.keypoint_set
-        posed_start = self._pose(result.start, cameras, known)
-        posed = self._pose(result.params, cameras, known)
+        found = self.fit_crops(stack([job.crops for job in jobs], torch.cat), cameras)
         share = (time.perf_counter() - began) / len(cameras)
         first = 0
         for job in jobs:
-            people = tuple(
-                _person(job, i, first + i, result, posed_start[first + i], posed[first + i])
-                for i in range(len(job.people))
-            )
-            first += len(people)
+            some = found[first : first + len(job.people)]
+            first += len(some)
+            people = tuple(one.person(job, i) for i, one in enumerate(some))
             seconds = job.seconds + share * len(people)
             yield FittedImage(job.name, job.image, job.camera, people, self.faces, seconds, job.synthetic)
 
@@ -216,23 +225,51 @@ def _keypoint_box(keypoints: Float[np.ndarray, "n 3"], whole: Float[np.ndarray, 
     return np.concatenate([sure.min(0), sure.max(0)]) if len(sure) > 1 else whole
 
 
-def _person(job: _Job, here: int, row: int, result: FitResult, start: Posed, fitted: Posed) -> FittedPerson:
-    person = job.people[here]
-    return FittedPerson(
-        box=np.asarray(person.box, np.float64),
-        square=job.boxes[here],
-        score=float(person.score),
-        keypoints=np.asarray(person.keypoints),
-        keypoint_set=person.keypoint_set,
-        start=start,
-        fitted=fitted,
-        start_loss=float(result.start_loss[row]),
-        loss=float(result.loss[row]),
-        kept=bool(result.kept[row]),
-        silhouette=_array(result.silhouette[row]),
-        occlusion=_array(result.occlusion[row]),
-        trace={name: _array(steps[:, row]) for name, steps in result.trace.items()},
-    )
+@dataclass(frozen=True)
+class Found:
+    """One person out of a fit of several: row ``row`` of ``result``. ``history`` holds everybody's vertices by step."""
+
+    result: FitResult
+    row: int
+    start: Posed
+    fitted: Posed
+    history: Mapping[int, Float[np.ndarray, "b V 3"]]
+
+    def person(self, job: Job, here: int, track: int | None = None) -> FittedPerson:
+        """The same as person ``here`` of a picture."""
+        person, result, row = job.people[here], self.result, self.row
+        return FittedPerson(
+            box=np.asarray(person.box, np.float64),
+            square=job.boxes[here],
+            score=float(person.score),
+            keypoints=np.asarray(person.keypoints),
+            keypoint_set=person.keypoint_set,
+            start=self.start,
+            fitted=self.fitted,
+            start_loss=float(result.start_loss[row]),
+            loss=float(result.loss[row]),
+            kept=bool(result.kept[row]),
+            silhouette=_array(result.silhouette[row]),
+            occlusion=_array(result.occlusion[row]),
+            trace={name: _array(steps[:, row]) for name, steps in result.trace.items()},
+            stages=result.stages,
+            history={step: vertices[row] for step, vertices in self.history.items()},
+            track=track,
+        )
+
+
+def _parts(crops: Crops, size: int) -> list[Crops]:
+    """Crops in batches that the regressor can take at once."""
+    return [crops[first : first + size] for first in range(0, len(crops.images), size)]
+
+
+def _with_history(pipeline: Pipeline, every: int) -> Pipeline:
+    """The same with a fitter that keeps parameters at every so many steps, where it can (``history_every``)."""
+    section = pipeline.sections.get("fitter")
+    if not every or section is None or "history_every" not in type(section.config).model_fields:
+        return pipeline
+    config = section.config.model_copy(update={"history_every": every})
+    return replace(pipeline, sections={**pipeline.sections, "fitter": replace(section, config=config)})
 
 
 def _array(tensor: Tensor) -> np.ndarray:

@@ -10,8 +10,10 @@ from typing import Any
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON that every reader takes: what is not finite becomes null."""
-    path.write_text(json.dumps(plain(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    """Write JSON that every reader takes: what is not finite becomes null. A reader sees the old file or the new."""
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(json.dumps(plain(value), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    partial.replace(path)
 
 
 def plain(value: Any) -> Any:

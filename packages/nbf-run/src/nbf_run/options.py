@@ -26,6 +26,7 @@ class FitOptions(Config):
     max_people: int | None = Field(None, ge=1, description="fit at most so many people of a photo")
     batch: int = Field(8, ge=1, description="people fitted together")
     trust: float | None = Field(None, ge=0, le=1, description="weight of the features; None: as measured in training")
+    trace: int = Field(0, ge=0, description="keep a fit's course at every so many steps and draw it; 0: do not")
     device: Literal["cpu", "cuda"] = "cpu"
 
 
@@ -59,16 +60,18 @@ def read_pipeline(
     overrides: Iterable[tuple[str, Any]] = (),
     needs: Iterable[str] | None = None,
     manager: PluginManager | None = None,
+    table: dict[str, Any] | None = None,
 ) -> Pipeline:
     """Read, resolve and validate a pipeline with the sections of all commands.
 
     ``needs`` names the component sections in use (all where None): a section that is not needed may name a
     component that is not installed, so that fitting works without the plugin of a data set. ``table`` of the
-    result always holds the whole pipeline. Raises ConfigError or PluginError with the file and the key.
+    result always holds the whole pipeline. ``table`` is taken in place of what ``source`` resolves to.
+    Raises ConfigError or PluginError with the file and the key.
     """
     manager = manager or get_plugin_manager()
     models = option_models()
-    table = override(resolve(source, manager), overrides, models, manager)
+    table = override(resolve(source, manager) if table is None else table, overrides, models, manager)
     used = dict(table)
     if needs is not None:
         for name in SECTION_KINDS.keys() - set(needs):

@@ -26,16 +26,21 @@ _PIXELS_AT_ONCE = 4096
 
 
 def correspondence_quality(
-    features: Float[Tensor, "b c h w"], bank: FeatureBank, sample: Sample, spec: BodySpec, stride: int = 2
+    features: Float[Tensor, "b c h w"],
+    bank: FeatureBank,
+    sample: Sample,
+    spec: BodySpec,
+    stride: int = 2,
+    clutter_centers: int = 1,
 ) -> dict[str, float]:
     """Counts over every ``stride``-th row and column of the maps of a collated batch; empty without labels.
 
     ``features`` are unit vectors. A pixel's match is the best (kernel, orientation bin) of the bank; it is
-    *found* where that match beats all clutter. Counts: ``body`` visible body pixels, of those ``near`` the
-    truth, ``found``, ``found_near``; ``sided`` body pixels off the midline, ``correct_side``,
-    ``found_sided``, ``found_correct_side``; ``background`` pixels and ``rejected`` ones, ``occluder`` and
-    ``occluder_rejected``; ``distance``, the sum of the distances (m) over body pixels. Raises ShapeError
-    where the maps differ in size.
+    *found* where that match beats all ``clutter_centers`` centres of clutter. Counts: ``body`` visible body
+    pixels, of those ``near`` the truth, ``found``, ``found_near``; ``sided`` body pixels off the midline,
+    ``correct_side``, ``found_sided``, ``found_correct_side``; ``background`` pixels and ``rejected`` ones,
+    ``occluder`` and ``occluder_rejected``; ``distance``, the sum of the distances (m) over body pixels. Raises
+    ShapeError where the maps differ in size.
     """
     if sample.kernel_map is None:
         return {}
@@ -45,16 +50,16 @@ def correspondence_quality(
     with torch.no_grad():
         pixels = features[..., ::stride, ::stride].movedim(1, -1).flatten(0, -2).float()
         truth = sample.kernel_map[..., ::stride, ::stride].flatten().to(pixels.device)
-        best, margin = _match(pixels, bank)
+        best, margin = _match(pixels, bank, clutter_centers)
         rest = spec.kernel_rest.to(pixels)
         return _count(truth, best, margin > 0, rest)
 
 
-def _match(pixels: Float[Tensor, "n c"], bank: FeatureBank) -> tuple[Tensor, Tensor]:
+def _match(pixels: Float[Tensor, "n c"], bank: FeatureBank, clutter_centers: int) -> tuple[Tensor, Tensor]:
     """Each pixel's best kernel, and by how much its similarity beats the best clutter."""
     bins = bank.features.shape[1]
     table = bank.features.detach().to(pixels).flatten(0, 1).T
-    clutter = bank.clutter().detach().to(pixels).T
+    clutter = bank.clutter(clutter_centers).detach().to(pixels).T
     kernels, margins = [], []
     for part in pixels.split(_PIXELS_AT_ONCE):
         score, index = (part @ table).max(-1)

@@ -31,7 +31,9 @@ class FittedPerson:
     ``box`` is the detector's, ``square`` the crop that was looked at (x0, y0, x1, y1; it may leave the
     photo). ``keypoints`` are the detector's (x, y, confidence) in pixels of the photo. ``start`` is the
     regressor's estimate, ``fitted`` the result (the start again where ``kept`` is false). ``silhouette``
-    and ``occlusion`` are maps over ``square``. ``errors`` holds name: (start, fitted) in millimetres where the
+    and ``occlusion`` are maps over ``square``. ``trace`` holds each loss term at each step, ``stages`` the steps at
+    which stages begin, ``history`` the vertices at some steps, where asked for. ``track`` numbers the people of a
+    film: one person has one number in all its frames. ``errors`` holds name: (start, fitted) in millimetres where the
     truth is known.
     """
 
@@ -48,6 +50,9 @@ class FittedPerson:
     silhouette: Float[np.ndarray, "h w"]
     occlusion: Bool[np.ndarray, "h w"]
     trace: Mapping[str, Float[np.ndarray, "steps"]] = field(default_factory=dict)
+    stages: tuple[int, ...] = ()
+    history: Mapping[int, Float[np.ndarray, "V 3"]] = field(default_factory=dict)
+    track: int | None = None
     errors: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property

@@ -14,6 +14,7 @@ from nbf_core.errors import InputError, PluginError
 from nbf_core.plugins import get_plugin_manager
 from nbf_core.types import Sample
 from nbf_run import build
+from nbf_run.film import find_frames, fit_film
 from nbf_run.fitting import LoadedPipeline
 from nbf_run.images import SUFFIXES, find_images
 from nbf_run.options import FIT_NEEDS, read_pipeline
@@ -37,16 +38,18 @@ def fit_to(
     photos: Iterable[str | Path],
     overrides: Overrides = (),
     step: Step | None = None,
+    film: bool = False,
 ) -> dict[str, Any]:
     """Fit everybody in ``photos`` (files and folders) and write a run directory.
 
-    Returns the content of ``report.json``. A photo that cannot be used is an entry with its reason. Raises
-    ConfigError, PluginError or AssetError.
+    With ``film`` they are the frames of one film, in order: each person's frames are fitted together. Returns the
+    content of ``report.json``. A photo that cannot be used is an entry with its reason. Raises ConfigError,
+    PluginError or AssetError.
     """
-    found = find_images(photos)
+    found = find_frames(photos) if film else find_images(photos)
     loaded = LoadedPipeline(read_pipeline(source, overrides, needs=FIT_NEEDS))
     directory = RunDirectory(out, loaded.pipeline)
-    _fit_photos(directory, loaded, found, step or _silent)
+    _fit_photos(directory, loaded, found, step or _silent, film)
     heading = Heading(
         "Bodies fitted to photos",
         "For every person found: the body that a network estimates at first sight, and the body after its "
@@ -91,15 +94,20 @@ def shipped_credits() -> list[Credit]:
     return read_credits(path.read_text(encoding="utf-8")) if path.is_file() else []
 
 
-def _fit_photos(directory: RunDirectory, loaded: LoadedPipeline, photos: Sequence[Path], step: Step) -> None:
-    looked = 0
+def _fit_photos(
+    directory: RunDirectory, loaded: LoadedPipeline, photos: Sequence[Path], step: Step, film: bool = False
+) -> None:
+    looked, what = 0, "frames" if film else "photos"
 
     def on_photo(name: str) -> None:
         nonlocal looked
         looked += 1
-        step("photos", looked, len(photos))
+        step(what, looked, len(photos))
 
-    step("photos", 0, len(photos))
+    step(what, 0, len(photos))
+    if film:
+        directory.add_film(fit_film(loaded, photos, directory.fail, on_photo))
+        return
     for image in loaded.fit_photos(photos, directory.fail, on_photo):
         directory.add(image)
 

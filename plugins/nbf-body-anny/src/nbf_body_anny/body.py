@@ -16,7 +16,7 @@ from nbf_body_anny._skinning import Skeleton, skin
 from nbf_body_anny.config import AnnyConfig
 from nbf_core.conventions import KEYPOINT_SETS, SMPL_24, mirror_permutation
 from nbf_core.errors import AssetError, NbfError, ShapeError
-from nbf_core.types import BodyOutput, BodyParams, BodySpec
+from nbf_core.types import BodyOutput, BodyParams, BodySpec, Skinning
 
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
 
@@ -142,6 +142,25 @@ class AnnyBody(nn.Module):
         if name not in KEYPOINT_SETS:
             raise NbfError(f"body 'anny' knows no keypoint set {name!r}; it has {', '.join(KEYPOINT_SETS)}")
         return getattr(self, f"_keypoints_{name}") @ torch.cat([output.joints, output.markers], -2)
+
+    def skinning(self) -> Skinning:
+        """How this body is posed: linear blend skinning, without pose blend shapes."""
+        count = len(self._kernel_vertices)
+        split = {
+            kind: getattr(self, f"_point_{name}").split([count, len(self._marker_vertices)])
+            for kind, name in (("rest", "template"), ("directions", "directions"), ("weights", "weights"))
+        }
+        return Skinning(
+            parents=PARENTS,
+            joints=self._joints,
+            joint_directions=self._joint_directions,
+            kernels=split["rest"][0],
+            kernel_directions=split["directions"][0],
+            kernel_weights=split["weights"][0],
+            markers=split["rest"][1],
+            marker_directions=split["directions"][1],
+            marker_weights=split["weights"][1],
+        )
 
     def _check(self, params: BodyParams) -> None:
         expected = {

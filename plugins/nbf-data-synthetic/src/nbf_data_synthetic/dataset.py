@@ -37,15 +37,26 @@ class SyntheticPeople:
             spec.kernel_mirror.numpy().astype(np.int16),
         )
         self._root, self._root_directions = self._rest_root()
-        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()  # workers see it change
+        self._shared_epoch = torch.zeros(1, dtype=torch.int64).share_memory_()  # workers see it change
+        self._own_epoch: int | None = None
         self._cache = BaseCache.open(self._renderer, config.cache) if config.cache else None
 
     def __len__(self) -> int:
         return self.config.size
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the augmentation of an epoch; without ``config.augment`` nothing changes."""
-        self._epoch.fill_(epoch)
+        """Choose the augmentation of an epoch; without ``config.augment`` nothing changes.
+
+        In a worker process of a loader it is that worker's alone, otherwise all workers see it.
+        """
+        if torch.utils.data.get_worker_info() is None:
+            self._shared_epoch.fill_(epoch)
+        else:
+            self._own_epoch = epoch
+
+    @property
+    def _epoch(self) -> int:
+        return int(self._shared_epoch) if self._own_epoch is None else self._own_epoch
 
     def prepare(self, directory: str | Path | None = None, workers: int = 1) -> None:
         """Render what is missing into ``directory`` (default: ``config.cache``); from now on read there."""
@@ -116,7 +127,7 @@ class SyntheticPeople:
 
     def _augmented(self, index: int, base: Base) -> tuple[np.ndarray, Base, list[Patch]]:
         """Anew in each epoch; occluders are drawn before blur and noise, as a camera would see them."""
-        rng = self._renderer.generator(index, _AUGMENT, int(self._epoch))
+        rng = self._renderer.generator(index, _AUGMENT, self._epoch)
         change = augment.draw_similarity(rng)
         pixels = augment.resampled(base.image, change, augment.colour_tables(rng))
         root = self._root + self._root_directions @ base.betas
@@ -140,7 +151,7 @@ class SyntheticPeople:
     def _detected(self, index: int, keypoints: np.ndarray) -> np.ndarray:
         """What a detector might say: noise, confidences about .85, some keypoints missing, some far off."""
         config = self.config
-        more = (int(self._epoch),) if config.augment else ()
+        more = (self._epoch,) if config.augment else ()
         rng = self._renderer.generator(index, _DETECTOR, *more)
         noise = rng.standard_normal((len(keypoints), 2)) * config.keypoint_noise * config.image_size / REFERENCE
         luck = rng.random(len(keypoints))

@@ -12,8 +12,7 @@ from nbf_render_triton._scene import Blocks, check_device, check_size
 from nbf_render_triton._score import compare
 from nbf_render_triton._volume import Drawn, Options, draw
 from nbf_render_triton.config import TritonConfig
-from nbf_renderers import sample_pixels
-from nbf_renderers import check_attributes, check_camera, check_kernels, check_similarities, slot_limit
+from nbf_renderers import check_attributes, check_camera, check_kernels, check_similarities, sample_pixels, slot_limit
 
 
 class TritonRenderer:

@@ -18,9 +18,9 @@ these protocols.
 """
 
 from nbf_core.contracts.bank import FeatureBank
-from nbf_core.contracts.body import BodyModel
+from nbf_core.contracts.body import BodyModel, SkinnedBodyModel
 from nbf_core.contracts.data import Dataset, Detector, Metric
-from nbf_core.contracts.fitter import Fitter, Prior
+from nbf_core.contracts.fitter import Fitter, Prior, SequenceFitter
 from nbf_core.contracts.published import Converted, TakesPublished
 from nbf_core.contracts.regressor import Regressor
 from nbf_core.contracts.renderer import Renderer, ScoringRenderer
@@ -37,5 +37,7 @@ __all__ = [
     "Regressor",
     "Renderer",
     "ScoringRenderer",
+    "SequenceFitter",
+    "SkinnedBodyModel",
     "TakesPublished",
 ]

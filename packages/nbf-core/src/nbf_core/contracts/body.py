@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor
 
-from nbf_core.types.body import BodyOutput, BodyParams, BodySpec
+from nbf_core.types.body import BodyOutput, BodyParams, BodySpec, Skinning
 
 
 @runtime_checkable
@@ -27,4 +27,16 @@ class BodyModel(Protocol):
 
     def keypoints(self, output: BodyOutput, name: str) -> Float[Tensor, "*b n 3"]:
         """The keypoint set ``name`` (a key of ``spec.keypoint_weights``) of a posed body, in metres."""
+        ...
+
+
+@runtime_checkable
+class SkinnedBodyModel(BodyModel, Protocol):
+    """A body that also tells how it is posed: an optional capability, for fitters with derivatives of their own.
+
+    A fitter asks ``isinstance(body, SkinnedBodyModel)``.
+    """
+
+    def skinning(self) -> Skinning:
+        """The rest positions, shape directions and skinning weights of joints, kernels and markers."""
         ...

@@ -1,4 +1,4 @@
-"""The contracts of a fitter and of the priors it may be handed."""
+"""The contracts of a fitter and of the priors it may be handed, and what some fitters offer beyond them."""
 
 from __future__ import annotations
 
@@ -29,5 +29,20 @@ class Fitter(Protocol):
 
         A person whose observation is unusable comes back unchanged with ``kept`` false: never an exception
         that loses the batch, never a NaN.
+        """
+        ...
+
+
+@runtime_checkable
+class SequenceFitter(Fitter, Protocol):
+    """A fitter that can also fit a film of one person: an optional capability.
+
+    Whoever has frames asks ``isinstance(fitter, SequenceFitter)`` and otherwise fits them one by one.
+    """
+
+    def fit_sequence(self, observation: Observation, start: BodyParams) -> FitResult:
+        """Fit ``b`` consecutive frames of one person together: one shape, and movement that is smooth.
+
+        Frames without evidence are filled in from their neighbours. Promises about failures as :meth:`fit`.
         """
         ...

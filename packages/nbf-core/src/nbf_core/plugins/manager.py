@@ -28,16 +28,19 @@ KNOWN_PROVIDERS: dict[str, dict[str, str]] = {
     },
     "feature_banks": {"nearest-memory": "nbf-feature-banks"},
     "regressors": {"pare-coke": "nbf-regressors"},
-    "fitters": {"staged": "nbf-fitters"},
+    "fitters": dict.fromkeys(("correspondence", "smplify", "staged"), "nbf-fitters"),
     "priors": dict.fromkeys(
         ("gaussian-pose", "joint", "joint-angle", "joint-limits", "mixture-pose", "shape", "smooth-joints"),
         "nbf-fitters",
     ),
-    "datasets": {"synthetic": "nbf-data-synthetic", "image-folder": "nbf-datasets"},
+    "datasets": {"synthetic": "nbf-data-synthetic", "image-folder": "nbf-datasets", "mixed": "nbf-datasets"},
     "detectors": {"blazepose": "nbf-detect-blazepose"},
     "metrics": dict.fromkeys(("mpjpe", "pa-mpjpe", "pve", "3dpck", "3dpck-auc", "pckh"), "nbf-metrics"),
     "weights": {"small": "nbf-model-small"},
-    "pipelines": {"demo": "nbf-run", "bench": "nbf-run", "small": "nbf-model-small"},
+    "pipelines": {
+        **dict.fromkeys(("demo", "bench", "smplify", "3dnbf-fit", "3dnbf-stage1", "3dnbf-stage2"), "nbf-run"),
+        "small": "nbf-model-small",
+    },
 }
 
 Entry = ComponentEntry | PipelineEntry | WeightsEntry

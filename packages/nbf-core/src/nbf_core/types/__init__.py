@@ -4,7 +4,7 @@ Lengths are metres, angles radians, images RGB. Camera coordinates are OpenCV's:
 Pixel coordinates have pixel centres at +0.5 and the origin at the outer corner of the first pixel.
 """
 
-from nbf_core.types.body import BodyOutput, BodyParams, BodySpec
+from nbf_core.types.body import BodyOutput, BodyParams, BodySpec, Skinning
 from nbf_core.types.camera import Camera
 from nbf_core.types.fitting import FitResult, Observation
 from nbf_core.types.people import Person
@@ -27,5 +27,6 @@ __all__ = [
     "Sample",
     "ScoreOutput",
     "Similarities",
+    "Skinning",
     "collate",
 ]

@@ -87,3 +87,28 @@ class BodyOutput(TensorRecord):
     markers: Float[Tensor, "*b M 3"]
     kernels: Float[Tensor, "*b K 3"]
     vertices: Float[Tensor, "*b V 3"] | None = None
+
+
+@dataclass(frozen=True)
+class Skinning(TensorRecord):
+    """Linear blend skinning of a body's ``J`` joints, ``K`` kernels and ``M`` markers, at rest, in metres.
+
+    With world rotations ``G_j`` (the product of the relative ones from the root down) and shape ``beta``, all rest
+    positions being ``x + directions beta``:
+
+        T_0 = J_0 + transl,   T_j = T_p + G_p (J_j - J_p)   for the parent p,
+        x   = sum_j w_j (G_j (x_rest - J_j) + T_j)
+
+    This is exact for a body without pose blend shapes; one that has them leaves them out. Weights sum to 1.
+    Keypoint sets are ``BodySpec.keypoint_weights`` times joints and markers.
+    """
+
+    parents: tuple[int, ...]
+    joints: Float[Tensor, "J 3"]
+    joint_directions: Float[Tensor, "J 3 S"]
+    kernels: Float[Tensor, "K 3"]
+    kernel_directions: Float[Tensor, "K 3 S"]
+    kernel_weights: Float[Tensor, "K J"]
+    markers: Float[Tensor, "M 3"]
+    marker_directions: Float[Tensor, "M 3 S"]
+    marker_weights: Float[Tensor, "M J"]

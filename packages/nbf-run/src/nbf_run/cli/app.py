@@ -33,6 +33,9 @@ SetOption = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the pipeline: renderer.use=gaussian."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+TRACE_EVERY = 5
+"""Steps between the pictures of an animated fit."""
+
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write to.")]
 
 
@@ -77,6 +80,13 @@ def fit(
         Optional[float],  # noqa: UP045
         typer.Option("--focal", help="Focal length in pixels, where known; short for --set fit.focal=..."),
     ] = None,
+    trace: Annotated[
+        bool, typer.Option("--trace", help="Also draw each fit's course: a chart of all terms, and an animation.")
+    ] = False,
+    film: Annotated[
+        bool,
+        typer.Option("--film", help="The images are consecutive frames of one film: fit each person's together."),
+    ] = False,
     settings: SetOption = None,
     json: JsonOption = False,
 ) -> int:
@@ -87,7 +97,8 @@ def fit(
     from nbf_run.cli.work import fit_command
 
     extra = [] if focal is None else [("fit.focal", focal)]
-    return fit_command(pipeline, images, out, settings, json, extra)
+    extra += [("fit.trace", TRACE_EVERY)] if trace else []
+    return fit_command(pipeline, images, out, settings, json, extra, film)
 
 
 @app.command()

@@ -37,13 +37,14 @@ def fit_command(
     settings: Sequence[str] | None,
     as_json: bool,
     extra: Sequence[tuple[str, Any]] = (),
+    film: bool = False,
 ) -> int:
     """``nbf-run fit``; ``extra`` are further overrides."""
     overrides = [*_overrides(settings), *extra]
     from nbf_run.tasks import fit_to
 
     with _progress() as step:
-        report = fit_to(out, source, images, overrides, step)
+        report = fit_to(out, source, images, overrides, step, film)
     return _finish(report, as_json)
 
 

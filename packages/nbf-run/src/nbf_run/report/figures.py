@@ -26,7 +26,7 @@ OUTSIDE = (150, 156, 164)
 def person_figures(image: FittedImage, person: FittedPerson) -> dict[str, UInt8[np.ndarray, "h w 3"]]:
     """Pictures of the person's crop by name: ``photo``, ``start``, ``fit``, ``occlusion`` and ``side``."""
     square = person.square
-    crop = _shown(image, square)
+    crop = shown(image, square, SIDE)
     camera = image.camera.cropped(torch.as_tensor(square, dtype=image.camera.focal.dtype), (SIDE, SIDE))
 
     def overlay(vertices: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
@@ -55,11 +55,11 @@ def photo_figure(image: FittedImage) -> UInt8[np.ndarray, "h w 3"]:
     return picture
 
 
-def _shown(image: FittedImage, square: Float[np.ndarray, "4"]) -> UInt8[np.ndarray, "h w 3"]:
+def shown(image: FittedImage, square: Float[np.ndarray, "4"], side: int) -> UInt8[np.ndarray, "h w 3"]:
     """The crop for people to look at: flat where it leaves the photo, for what is there is made up."""
-    crop = resample(image.image, square, SIDE)
+    crop = resample(image.image, square, side)
     height, width = image.image.shape[:2]
-    place = np.linspace(square[:2], square[2:], SIDE, endpoint=False) + (square[2:] - square[:2]) / (2 * SIDE)
+    place = np.linspace(square[:2], square[2:], side, endpoint=False) + (square[2:] - square[:2]) / (2 * side)
     inside = ((place >= 0) & (place < (width, height))).T
     crop[~(inside[1][:, None] & inside[0][None])] = OUTSIDE
     return crop

@@ -22,6 +22,8 @@ _CAPTIONS = {
         "The fit from its side; the camera stood to the left (if it looked down, people lean towards it)",
         "Fitted body from the side",
     ),
+    "animation": ("The fit, from the estimate on; notches are where stages begin", "Animation of the fit"),
+    "trace": ("Every weighted term of the objective over the steps; dashed: stages", "Chart of the fit's terms"),
 }
 
 _ABOUT_PHOTOS = (
@@ -148,6 +150,7 @@ def _people(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                             "alt": f"{alt}: {person_title(record, position)}",
                         }
                         for kind, (caption, alt) in _CAPTIONS.items()
+                        if kind in files
                     ],
                 }
             )

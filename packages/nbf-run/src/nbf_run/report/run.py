@@ -13,23 +13,27 @@ from PIL import Image
 
 from nbf_core.config import Pipeline
 from nbf_core.weights import Weights
+from nbf_run.film import track_records
 from nbf_run.jsons import write_json
+from nbf_run.report.animation import suffix, write_film, write_fit_animation
 from nbf_run.report.credits import Credit
 from nbf_run.report.figures import person_figures, photo_figure
 from nbf_run.report.files import image_record, write_person
 from nbf_run.report.page import Heading, write_page
-from nbf_run.results import FittedImage
+from nbf_run.report.trace import write_trace
+from nbf_run.results import FittedImage, FittedPerson
 from nbf_run.run_info import write_run_info
 
 
 @dataclass
 class RunDirectory:
-    """Writes results as they come. ``records`` and ``failures`` are what ``report.json`` will hold."""
+    """Writes results as they come. ``records``, ``failures`` and ``film`` are what ``report.json`` will hold."""
 
     out: Path
     pipeline: Pipeline
     records: list[dict[str, Any]] = field(default_factory=list)
     failures: list[dict[str, str]] = field(default_factory=list)
+    film: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         self.out.mkdir(parents=True, exist_ok=True)
@@ -48,6 +52,7 @@ class RunDirectory:
             for figure, picture in person_figures(image, person).items():
                 names[figure] = f"person-{number}-{figure}.jpg"
                 save_picture(folder / names[figure], picture)
+            names |= self._course(folder, f"person-{number}", image, person)
             entry["files"] = {kind: f"{folder.name}/{name}" for kind, name in names.items()}
         if not image.synthetic:
             save_picture(folder / "photo.jpg", photo_figure(image))
@@ -55,6 +60,26 @@ class RunDirectory:
         record["folder"] = folder.name
         write_json(folder / "result.json", record)
         self.records.append(record)
+
+    def add_film(self, images: Sequence[FittedImage]) -> None:
+        """Write the frames of a film, one moving picture of all, and how steadily each person moves."""
+        for image in images:
+            self.add(image)
+        if images:
+            name = f"film{suffix()}"
+            write_film(self.out / name, images)
+            self.film = {"film": name, "tracks": track_records(images)}
+
+    def _course(self, folder: Path, stem: str, image: FittedImage, person: FittedPerson) -> dict[str, str]:
+        """Chart and animation of the fit, where the pipeline asks for them; their names by kind."""
+        if not self.pipeline.options["fit"].trace or person.track is not None:
+            return {}
+        names = {"trace": f"{stem}-trace.png", "animation": f"{stem}-animation{suffix()}"}
+        made = {
+            "trace": write_trace(folder / names["trace"], person, Path(image.name).name),
+            "animation": write_fit_animation(folder / names["animation"], image, person),
+        }
+        return {kind: names[kind] for kind, there in made.items() if there}
 
     def finish(
         self,
@@ -74,6 +99,7 @@ class RunDirectory:
             "page": str((self.out / "index.html").resolve()),
             "summary": summary(self.records, self.failures),
             "images": [*map(_without_bulk, self.records), *self.failures],
+            **(self.film or {}),
         }
         write_json(self.out / "report.json", report)
         write_page(self.out / "index.html", heading, report, self.records, credits)
