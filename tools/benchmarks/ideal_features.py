@@ -76,7 +76,8 @@ class Bench:
         renderer = NumbaRenderer(NumbaConfig())
         if kind == "staged":
             return StagedFitter(StagedConfig(**settings), self.body, renderer, self.bank, PRIORS)
-        return CorrespondenceFitter(CorrespondenceConfig(**settings), self.body, renderer, self.bank, PRIORS)
+        config = CorrespondenceConfig(threads=self.options.threads, **settings)
+        return CorrespondenceFitter(config, self.body, renderer, self.bank, PRIORS)
 
     def row(self, name: str, fitter, start: BodyParams, keypoints: bool, people: int | None = None) -> None:
         """Fit and print."""
@@ -106,14 +107,19 @@ class Bench:
             flush=True,
         )
         visible = scene.visible[:people]
-        if not visible.all(-1).float().mean() > 0.5:
+        if visible.all(-1).float().mean() < 0.5:
             seen, hidden = visible, ~visible
-            print(f"    visible joints ({seen.float().mean():.2f}) MPJPE {spread(masked(error(before), seen))} -> ", end="")
+            print(
+                f"    visible joints ({seen.float().mean():.2f}) MPJPE {spread(masked(error(before), seen))} -> ",
+                end="",
+            )
             print(f"{spread(masked(error(after), seen))}, centred {spread(masked(error(after, seen), seen))}")
             print(f"    hidden joints MPJPE {spread(masked(error(before), hidden))} -> ", end="")
             print(spread(masked(error(after), hidden)))
             if result.confidence is not None:
-                print(f"    confidence visible {result.confidence[seen].mean():.2f} hidden {result.confidence[hidden].mean():.2f}")
+                print(
+                    f"    confidence visible {result.confidence[seen].mean():.2f} hidden {result.confidence[hidden].mean():.2f}"
+                )
 
 
 def clean(bench: Bench, options: argparse.Namespace) -> None:
@@ -157,9 +163,9 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=128)
     parser.add_argument("--split", choices=["train", "val", "test"], default="test", help="tune on val only")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=2, help="in which correspondence fits people")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
+    torch.set_num_threads(1)
     body = AnnyBody()
     for noise in options.noise:
         print(f"noise {noise}")

@@ -28,7 +28,9 @@ class TubeBody(StickBody):
         count = len(self.owner)
         ends = self.spec.kernel_rest
         axis = F.normalize(self.offset, dim=-1)
-        side = F.normalize(torch.linalg.cross(axis, torch.tensor([0.3, 0.5, 0.8], dtype=torch.float64).expand_as(axis)), dim=-1)
+        side = F.normalize(
+            torch.linalg.cross(axis, torch.tensor([0.3, 0.5, 0.8], dtype=torch.float64).expand_as(axis)), dim=-1
+        )
         other = torch.linalg.cross(axis, side)
         radius = torch.where(self.spec.kernel_limbs == 0, 0.1, 0.05)[:, None, None]
         around = radius * (ring[:, :1] * side[:, None] + ring[:, 1:] * other[:, None])

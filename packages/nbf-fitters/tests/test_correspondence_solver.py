@@ -93,7 +93,9 @@ def test_the_matrix_is_the_second_derivative_where_residuals_are_small(hard):
         evidence=problem.evidence._replace(trust=problem.evidence.trust * 0),
         points=problem.points._replace(trust=problem.points.trust * 0),
         limbs=problem.limbs._replace(trust=problem.limbs.trust * 0),
-        prior=problem.prior._replace(mean=problem.prior.mean[:0], precision=problem.prior.precision[:0, :0], shape=0 * problem.prior.shape),
+        prior=problem.prior._replace(
+            mean=problem.prior.mean[:0], precision=problem.prior.precision[:0, :0], shape=0 * problem.prior.shape
+        ),
     )
     state = State(empty.prior.rotations, empty.prior.shift, empty.prior.betas)
 

@@ -282,9 +282,7 @@ def test_skinning_poses_joints_kernels_and_markers_as_the_body_does(body):
     world, places = torch.stack(turned, 1), torch.stack(placed, 1)
     torch.testing.assert_close(places, output.joints)
     for name in ("kernel", "marker"):
-        rest = getattr(how, f"{name}s") + torch.einsum(
-            "nds,bs->bnd", getattr(how, f"{name}_directions"), params.betas
-        )
+        rest = getattr(how, f"{name}s") + torch.einsum("nds,bs->bnd", getattr(how, f"{name}_directions"), params.betas)
         local = rest[:, None] - joints[:, :, None]
         each = torch.einsum("bjde,bjne->bjnd", world, local) + places[:, :, None]
         points = torch.einsum("nj,bjnd->bnd", getattr(how, f"{name}_weights"), each)

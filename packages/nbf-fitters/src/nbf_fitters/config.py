@@ -67,8 +67,8 @@ class SequenceConfig(Config):
     once; a window goes on from the one before it.
     """
 
-    smooth: float = Field(0.02, ge=0)
-    acceleration: float = Field(0.02, ge=0)
+    smooth: float = Field(5e-3, ge=0)
+    acceleration: float = Field(2e-4, ge=0)
     shared_shape: bool = True
     window: int = Field(32, ge=3)
 

@@ -30,7 +30,7 @@ KNOWN_PROVIDERS: dict[str, dict[str, str]] = {
     "regressors": {"pare-coke": "nbf-regressors"},
     "fitters": dict.fromkeys(("correspondence", "smplify", "staged"), "nbf-fitters"),
     "priors": dict.fromkeys(
-        ("gaussian-pose", "joint", "joint-angle", "joint-limits", "mixture-pose", "shape", "smooth-joints"),
+        ("gaussian-pose", "joint", "joint-angle", "joint-limits", "mixture-pose", "shape", "smooth-joints", "vposer"),
         "nbf-fitters",
     ),
     "datasets": {"synthetic": "nbf-data-synthetic", "image-folder": "nbf-datasets", "mixed": "nbf-datasets"},

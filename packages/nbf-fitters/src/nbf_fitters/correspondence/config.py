@@ -74,7 +74,7 @@ class CorrespondenceConfig(Config):
     """
 
     matching: MatchingConfig = MatchingConfig()
-    pixel_weight: float = Field(1.0, gt=0)
+    pixel_weight: float = Field(2.0, gt=0)
     keypoint_weight: float = Field(0.5, ge=0)
     keypoint_confidence: float = Field(0.2, ge=0, le=1)
     keypoint_count: int = Field(7, ge=1)
