@@ -193,3 +193,21 @@ def test_rays_of_the_wrong_shape_are_refused():
     kernels, camera, attributes = kernel_scene()
     with pytest.raises(ShapeError, match="rays"):
         render_rays(kernels, camera.rays()[:1], attributes[0])
+
+
+def test_results_are_in_the_dtype_of_the_means():
+    kernels, camera, attributes = kernel_scene()
+    output = GaussianRenderer().render(Kernels(kernels.means.float(), kernels.precision), camera, attributes)
+    fragments = output.fragments
+    values = (output.attributes, output.silhouette, fragments.weight, fragments.depth, fragments.lost)
+    assert {value.dtype for value in values} == {torch.float32}
+
+
+def test_a_negative_focal_length_mirrors_the_picture():
+    kernels, camera, attributes = kernel_scene(batch=1)
+    height, width = camera.size
+    flip = torch.tensor([-1.0, 1.0], dtype=camera.focal.dtype)
+    center = torch.stack([width - camera.center[:, 0], camera.center[:, 1]], -1)
+    mirrored = GaussianRenderer().render(kernels, Camera(camera.focal * flip, center, camera.size), attributes)
+    expected = GaussianRenderer().render(kernels, camera, attributes)
+    torch.testing.assert_close(mirrored.attributes.flip(2), expected.attributes)

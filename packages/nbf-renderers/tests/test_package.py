@@ -19,6 +19,7 @@ def test_public_names_exist():
         "GaussianRenderer",
         "check_attributes",
         "check_camera",
+        "check_features",
         "check_kernels",
         "check_similarities",
         "clear_pixels",

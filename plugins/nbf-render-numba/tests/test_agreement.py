@@ -265,3 +265,42 @@ def test_overwriting_what_the_way_back_needs_is_refused(name):
         victim.mul_(2.0)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         output.silhouette.sum().backward()
+
+
+def test_depths_too_close_for_their_difference_to_be_divided_by():
+    _, camera, _ = kernel_scene(batch=1)
+    means = torch.zeros(1, 400, 3, dtype=torch.float64)
+    means[0, :, 2] = torch.arange(400) * 5e-324
+    scene = (Kernels(means, torch.full((1, 400), 10.0, dtype=torch.float64)), camera, torch.ones(400, 1).double())
+    compiled, plain = (renderer.render(*scene) for renderer in pair())
+    torch.testing.assert_close(compiled.silhouette, plain.silhouette)
+
+
+@pytest.mark.parametrize("value", [0.0, torch.nan, torch.inf, -torch.inf, -1.0, 5e-324, 1e200, -1e200, 1e308])
+@pytest.mark.parametrize("name", ["means", "precision", "focal", "center"])
+@pytest.mark.parametrize("anisotropic", [False, True])
+def test_numbers_that_make_no_sense_harm_nobody_else(name, value, anisotropic):
+    kernels, camera, attributes = kernel_scene(batch=2, anisotropic=anisotropic)
+    inputs = leaves((kernels, camera, attributes))
+    with torch.no_grad():
+        inputs[INPUTS.index(name)][1] = value
+    output = drawn(NumbaRenderer(NumbaConfig(threads=2)), inputs, camera.size)
+    gradients = torch.autograd.grad(pulled(output), inputs)
+    alone = leaves((kernels[:1], camera[:1], attributes[:1]))
+    expected = drawn(NumbaRenderer(NumbaConfig(threads=1)), alone, camera.size)
+    assert torch.equal(output.attributes[:1], expected.attributes)
+    assert all(gradient[0].isfinite().all() for gradient in gradients)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_inputs_of_other_dtypes_give_results_in_that_of_the_means(dtype):
+    kernels, camera, attributes = kernel_scene()
+    means = kernels.means.float().requires_grad_()
+    precision, focal, center, table = (
+        value.to(dtype).requires_grad_() for value in (kernels.precision, camera.focal, camera.center, attributes)
+    )
+    inputs = (means, precision, focal, center, table)
+    compiled, plain = (drawn(renderer, inputs, camera.size) for renderer in pair())
+    assert_same(compiled, plain, rtol=1e-4, atol=1e-5)
+    gradients = torch.autograd.grad(compiled.attributes.sum(), inputs)
+    assert [g.dtype for g in gradients] == [torch.float32, *[dtype] * 4]

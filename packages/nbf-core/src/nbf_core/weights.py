@@ -66,7 +66,10 @@ def save_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any
 
     partial = path.with_suffix(".partial")
     try:
+        partial.touch()
+        mode = partial.stat().st_mode  # as the user's files are; save_file makes one that only its owner may read
         save_file({key: value.contiguous() for key, value in tensors.items()}, partial, {"nbf": json.dumps(metadata)})
+        partial.chmod(mode)
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)

@@ -11,6 +11,7 @@ _HOMES = {
     "GaussianRenderer": "nbf_renderers.gaussian",
     "check_attributes": "nbf_renderers._checks",
     "check_camera": "nbf_renderers._checks",
+    "check_features": "nbf_renderers._checks",
     "check_kernels": "nbf_renderers._checks",
     "check_similarities": "nbf_renderers._checks",
     "clear_pixels": "nbf_renderers.mask",

@@ -153,12 +153,13 @@ def _boxes(means: Tensor, precision: Tensor, camera: Camera, count: int, cutoff:
     front = z * z - zz
     # expanded by hand: the difference of the two products of the textbook form cancels far from the camera
     root = (x * x * zz + z * z * xx - 2 * x * z * xz + xz * xz - xx * zz).clamp_min(0).sqrt()
-    middle = x * z - xz
     focal, center = (v.repeat_interleave(count, 0).T for v in (camera.focal, camera.center))
     limit = torch.tensor([[camera.size[1]], [camera.size[0]]], device=z.device)
     across = (front <= 0)[None]
-    first = (middle - root) / front * focal + center - (0.5 + _MARGIN)
-    last = (middle + root) / front * focal + center - (0.5 - _MARGIN)
+    scale = focal / front
+    middle, reach = (x * z - xz) * scale + center, root * scale.abs()  # a negative focal length mirrors
+    first = middle - reach - (0.5 + _MARGIN)
+    last = middle + reach - (0.5 - _MARGIN)
     low = torch.where(across, 0, _to_pixel(first.ceil(), limit))
     high = torch.where(across, limit, _to_pixel(last.floor() + 1, limit))
     visible = (z > 0) | (front <= 0)

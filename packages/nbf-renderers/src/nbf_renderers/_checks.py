@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from nbf_core.errors import ShapeError
-from nbf_core.types import Camera, Kernels, Similarities
+from nbf_core.types import Camera, Fragments, Kernels, Similarities
 from nbf_renderers.config import GaussianConfig
 
 
@@ -53,6 +53,17 @@ def check_similarities(kernels: Kernels, camera: Camera, orientation: Tensor, si
         got = tuple(getattr(similarities, name).shape)
         if got != shape:
             raise ShapeError(f"similarities.{name}: expected shape {list(shape)}, got {list(got)}")
+
+
+def check_features(fragments: Fragments, features: Tensor, kernels: int) -> None:
+    """Raise ShapeError unless features are of the fragments' grid and ``kernels`` are enough for those named there."""
+    batch, height, width = fragments.grid
+    if features.dim() != 4 or tuple(features.shape[:3]) != fragments.grid:
+        raise ShapeError(f"features: expected shape [{batch}, {height}, {width}, c], got {list(features.shape)}")
+    last = int(fragments.kernel.max()) if fragments.kernel.numel() else -1
+    # Unchecked, the next person's rows, or memory that is nobody's, would be written to.
+    if last >= kernels:
+        raise ShapeError(f"kernels: expected more than {last}, which the fragments name, got {kernels}")
 
 
 def slot_limit(max_kernels: int | None, config: GaussianConfig) -> int:

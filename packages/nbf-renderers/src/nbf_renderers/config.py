@@ -21,7 +21,7 @@ class GaussianConfig(Config):
         ge=0.0,
         lt=1.0,
         description="a kernel counts in a pixel where its peak density along the ray exceeds this; the "
-        "published 0 admits densities down to 1e-10 and costs a third more time",
+        "published 0 admits densities down to 1e-10 and costs half as much time again",
     )
     absorptivity: float = Field(1.0, ge=0.0, description="how strongly density in front hides what is behind")
 

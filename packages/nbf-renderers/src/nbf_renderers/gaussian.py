@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -16,7 +18,14 @@ from nbf_renderers._candidates import (
     pixel_directions,
     ray_pairs,
 )
-from nbf_renderers._checks import check_attributes, check_camera, check_kernels, check_similarities, slot_limit
+from nbf_renderers._checks import (
+    check_attributes,
+    check_camera,
+    check_features,
+    check_kernels,
+    check_similarities,
+    slot_limit,
+)
 from nbf_renderers._compose import Drawn, compare, compose
 from nbf_renderers._mix import gather_mean
 from nbf_renderers._volume import lost_weight, peak, weigh
@@ -73,7 +82,7 @@ class GaussianRenderer:
         return sample_pixels(fragments, features, kernels)
 
     def _draw(self, kernels: Kernels, camera: Camera, max_kernels: int | None) -> Drawn:
-        camera = camera.to(kernels.means.dtype)
+        kernels, camera = _in_one_dtype(kernels), camera.to(kernels.means.dtype)
         config = self.config
         limit = slot_limit(max_kernels, config)
         slots = assign_slots(camera_pairs(kernels, camera, config.cutoff), limit, config.absorptivity)
@@ -105,6 +114,7 @@ def render_rays(
     check_attributes(kernels, attributes)
     if rays.dim() != 4 or rays.shape[0] != len(kernels.means) or rays.shape[3] != 3:
         raise ShapeError(f"rays: expected shape [{len(kernels.means)}, h, w, 3], got {list(rays.shape)}")
+    kernels, rays = _in_one_dtype(kernels), rays.to(kernels.means.dtype)
     pairs = ray_pairs(kernels, rays.detach(), cutoff_of(config.threshold), keep_behind)
     slots = assign_slots(pairs, config.max_kernels, config.absorptivity)
     means, precision = _gather(kernels, slots)
@@ -122,12 +132,10 @@ def sample_pixels(
 
     A kernel is visible where it is the first of some pixel's list; one that is never hit gets zeros.
     Differentiable in ``features`` and in the fragments' weights. Raises ShapeError where ``features`` is not
-    of the fragments' grid.
+    of the fragments' grid, or ``kernels`` fewer than those name.
     """
-    batch, height, width = fragments.grid
-    if features.dim() != 4 or tuple(features.shape[:3]) != fragments.grid:
-        raise ShapeError(f"features: expected shape [{batch}, {height}, {width}, c], got {list(features.shape)}")
-    person = fragments.person
+    check_features(fragments, features, kernels)
+    batch, person = fragments.grid[0], fragments.person
     total = batch * kernels
     seen = fragments.kernel >= 0
     flat = torch.where(seen, fragments.kernel + (person * kernels)[:, None], total)
@@ -136,6 +144,11 @@ def sample_pixels(
     if flat.shape[1]:
         visible[flat[:, 0]] = True
     return mean.unflatten(0, (batch, kernels)), visible[:-1].unflatten(0, (batch, kernels))
+
+
+def _in_one_dtype(kernels: Kernels) -> Kernels:
+    """The precision in the dtype of the means, which is that of all results."""
+    return replace(kernels, precision=kernels.precision.to(kernels.means.dtype))
 
 
 def _gather(kernels: Kernels, slots: Slots) -> tuple[Tensor, Tensor]:

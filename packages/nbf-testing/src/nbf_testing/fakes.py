@@ -64,11 +64,14 @@ class FakeRenderer:
 def sample_slots(fragments: Fragments, features: Tensor, kernels: int) -> tuple[Tensor, Tensor]:
     """``sum w f / (sum w + 1e-8)`` for each kernel, and whether it is the first of some pixel's list.
 
-    See :class:`nbf_core.contracts.Renderer`; raises ShapeError where ``features`` is not of the fragments' grid.
+    See :class:`nbf_core.contracts.Renderer`; raises ShapeError where ``features`` is not of the fragments' grid, or
+    ``kernels`` fewer than those name.
     """
     batch, height, width = fragments.grid
     if features.dim() != 4 or tuple(features.shape[:-1]) != fragments.grid:
         raise ShapeError(f"features: expected shape [{batch}, {height}, {width}, c], got {list(features.shape)}")
+    if fragments.kernel.numel() and int(fragments.kernel.max()) >= kernels:
+        raise ShapeError(f"kernels: the fragments name more than {kernels}")
     row, slot = (fragments.kernel >= 0).nonzero(as_tuple=True)
     index = fragments.person[row] * kernels + fragments.kernel[row, slot]
     weight = fragments.weight[row, slot].to(features.dtype)

@@ -29,7 +29,7 @@ def _mapped(size: int) -> mmap.mmap:
 
 def as_double(tensor: Tensor, *shape: int) -> np.ndarray:
     """A tensor's values as contiguous float64 of ``shape``."""
-    return np.ascontiguousarray(tensor.detach().numpy(), dtype=np.float64).reshape(shape)
+    return tensor.detach().double().contiguous().numpy().reshape(shape)
 
 
 def flat_with_strides(tensor: Tensor) -> tuple[np.ndarray, tuple[int, ...]]:

@@ -41,7 +41,7 @@ def make_scene(means: Tensor, precision: Tensor, focal: Tensor, center: Tensor) 
     """The scene in float64."""
     people, kernels, _ = means.shape
     camera = np.empty((people, 4))
-    camera[:, :2], camera[:, 2:] = focal.detach().numpy(), center.detach().numpy()
+    camera[:, :2], camera[:, 2:] = as_double(focal, people, 2), as_double(center, people, 2)
     total = people * kernels
     numbers = 1 if precision.dim() == 2 else 9
     return Scene(as_double(means, total, 3), as_double(precision, total, numbers), camera, kernels)

@@ -82,14 +82,20 @@ def _order(means, box, base, order, start):
     start[: buckets + 1] = 0
     for k in range(len(order)):
         if box[base + k, 1] > 0:
-            start[int((means[base + k, 2] - low) * scale) + 1] += 1
+            start[_bucket((means[base + k, 2] - low) * scale, buckets) + 1] += 1
     for i in range(buckets):
         start[i + 1] += start[i]
     for k in range(len(order)):
         if box[base + k, 1] > 0:
-            i = int((means[base + k, 2] - low) * scale)
+            i = _bucket((means[base + k, 2] - low) * scale, buckets)
             order[start[i]] = k
             start[i] += 1
+
+
+@piece
+def _bucket(place, buckets):
+    """Compared before the cast: depths closer than 1e-305 make the scale infinite, and 0 times that not a number."""
+    return int(place) if place < buckets else buckets - 1
 
 
 @piece

@@ -6,12 +6,19 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from nbf_core.errors import NbfError, ShapeError
+from nbf_core.errors import NbfError
 from nbf_core.types import Camera, Fragments, Kernels, RenderOutput, ScoreOutput, Similarities
 from nbf_render_numba._functions import Call, Render, Sample, Score
 from nbf_render_numba._records import Setting
 from nbf_render_numba.config import NumbaConfig
-from nbf_renderers import check_attributes, check_camera, check_kernels, check_similarities, slot_limit
+from nbf_renderers import (
+    check_attributes,
+    check_camera,
+    check_features,
+    check_kernels,
+    check_similarities,
+    slot_limit,
+)
 
 _DTYPES = (torch.float32, torch.float64)
 
@@ -77,13 +84,12 @@ class NumbaRenderer:
 
         A kernel is visible where it is the first of some pixel's list; one that is never hit gets zeros.
         Differentiable in ``features`` and in the fragments' weights. Raises ShapeError where ``features`` is not
-        of the fragments' grid, NbfError where a tensor is not on the CPU.
+        of the fragments' grid or ``kernels`` fewer than those name, NbfError where a tensor is not on the CPU.
         """
-        batch, height, width = fragments.grid
-        if features.dim() != 4 or tuple(features.shape[:3]) != fragments.grid:
-            raise ShapeError(f"features: expected shape [{batch}, {height}, {width}, c], got {list(features.shape)}")
         _check_place("features", features)
         _check_place("fragments.weight", fragments.weight)
+        check_features(fragments, features, kernels)
+        batch = fragments.grid[0]
         dtype = features.dtype
         wide = features if dtype in _DTYPES else features.float()
         threads = self._threads()

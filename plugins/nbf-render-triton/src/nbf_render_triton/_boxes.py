@@ -45,11 +45,11 @@ def _interval(x, z, xx, xz, zz, focal, center, limit):
     across = front <= 0.0
     # expanded by hand: the difference of the two products of the textbook form cancels far from the camera
     square = x * x * zz + z * z * xx - 2.0 * x * z * xz + xz * xz - xx * zz
-    root = tl.sqrt(tl.maximum(square, 0.0))
-    middle = x * z - xz
-    front = tl.where(across, 1.0, front)
-    first = (middle - root) / front * focal + center - (0.5 + _MARGIN)
-    last = (middle + root) / front * focal + center - (0.5 - _MARGIN)
+    scale = focal / tl.where(across, 1.0, front)
+    middle = (x * z - xz) * scale + center
+    reach = tl.sqrt(tl.maximum(square, 0.0)) * tl.abs(scale)  # a negative focal length mirrors
+    first = middle - reach - (0.5 + _MARGIN)
+    last = middle + reach - (0.5 - _MARGIN)
     low = tl.where(across, 0, _clamped(tl.ceil(first), limit))
     high = tl.where(across, limit, _clamped(tl.floor(last) + 1.0, limit))
     return low, high

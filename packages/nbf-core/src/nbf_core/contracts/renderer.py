@@ -25,7 +25,7 @@ class Renderer(Protocol):
         """Draw ``attributes`` and the silhouette; differentiable in kernels, camera and attributes.
 
         ``camera`` has batch ``b`` and the size of the output. ``max_kernels`` overrides the configured
-        number of kernels a pixel may keep. Raises ShapeError where a shape does not fit.
+        number of kernels a pixel may keep. Raises ShapeError where a shape does not fit or nothing may be kept.
         """
         ...
 
@@ -34,7 +34,8 @@ class Renderer(Protocol):
     ) -> tuple[Float[Tensor, "b k c"], Bool[Tensor, "b k"]]:
         """Weighted mean of ``features`` over the pixels each of ``kernels`` kernels is seen in, and visibility.
 
-        A kernel is visible where it is the first of some pixel's list; one that is never hit gets zeros.
+        A kernel is visible where it is the first of some pixel's list; one that is never hit gets zeros. Raises
+        ShapeError where ``features`` is not of the fragments' grid, or ``kernels`` fewer than those name.
         """
         ...
 

@@ -53,3 +53,10 @@ class ErrorTests(Claims):
         for shape in ((2, width, height, 4), (1, height, width, 4), (2, height, width)):
             with pytest.raises(ShapeError, match="features"):
                 renderer.sample(fragments, torch.ones(shape).to(attributes), kernels.means.shape[1])
+
+    @pytest.mark.wrong_shapes
+    def test_sampling_fewer_kernels_than_are_seen_is_refused(self, renderer, device):
+        kernels, camera, attributes = self.scene(device)
+        fragments = renderer.render(kernels, camera, attributes).fragments
+        with pytest.raises(ShapeError, match="kernels"):
+            renderer.sample(fragments, torch.ones(2, *camera.size, 4).to(attributes), int(fragments.kernel.max()))
