@@ -176,6 +176,10 @@ def assert_as_if_never_stopped(out, uninterrupted):
     assert different(out / "last.ckpt", uninterrupted / "last.ckpt") == []
     assert different(out / "best.ckpt", uninterrupted / "best.ckpt") == []
     assert different(out / "model.safetensors", uninterrupted / "model.safetensors") == []
+    told = [read_weights(folder / "model.safetensors").metadata for folder in (out, uninterrupted)]
+    for metadata in told:
+        metadata["table"]["train"].pop("workers")  # the one thing in which the runs were asked to differ
+    assert told[0] == told[1]
     for table in ("validation.csv", "log/metrics.csv"):
         mine, theirs = rows(out / table), rows(uninterrupted / table)
         assert [{**row, "minutes": 0} for row in mine] == [{**row, "minutes": 0} for row in theirs]
@@ -237,6 +241,9 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(uninterrupted, tmp_pa
     model = train("small", resume=tmp_path)
     assert any("last.ckpt: not a readable checkpoint" in record.message for record in caplog.records)
     assert different(model, uninterrupted / "model.safetensors") == []
+    # The damaged file never takes the place of the good one: a crash right then would lose both.
+    assert (tmp_path / "previous.ckpt").read_bytes() == (uninterrupted / "previous.ckpt").read_bytes()
+    assert read_checkpoint(tmp_path / "last.ckpt").state["step"] == 10
 
 
 def test_a_full_disk_ends_the_run_and_spares_what_was_saved(run, tmp_path, monkeypatch):
@@ -373,13 +380,35 @@ def test_what_the_machine_or_pipeline_lacks_is_said(run, tmp_path, setting, mess
 # Several processes ------------------------------------------------------------------------------------------------
 
 
-def test_two_processes_reach_the_loss_of_one_at_the_same_global_batch(run, tmp_path):
+@pytest.fixture
+def run_two(cache):
+    """Train with two processes by the command: where processes wait for one another, a hang must end."""
+
+    def call(out, *settings):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "nbf_run", "train", "small", "--out", str(out)]
+            + [word for text in (*TINY, f'train.cache="{cache}"', "train.devices=2", *settings)
+               for word in ("--set", text)],
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        try:
+            errors = process.communicate(timeout=300)[1]
+        except subprocess.TimeoutExpired:
+            process.kill()  # the other process ends with it, and closes the pipe
+            pytest.fail(f"two processes did not end: {process.communicate(timeout=30)[1]}")
+        assert process.returncode == 0, errors
+        assert "Warning" not in errors, errors
+
+    return call
+
+
+def test_two_processes_reach_the_loss_of_one_at_the_same_global_batch(run, run_two, tmp_path):
     shared = ("train.steps=6", "train.log_every=1", "train.validate_every=3")
     run(tmp_path / "one", *shared, "train.batch_size=8")
-    run(tmp_path / "two", *shared, "train.batch_size=4", "train.devices=2")
-    assert not torch.distributed.is_initialized()
+    run_two(tmp_path / "two", *shared, "train.batch_size=4")
     one, two = (rows(tmp_path / name / "log" / "metrics.csv") for name in ("one", "two"))
-    for name in ("contrastive", "keypoints_3d", "rotations", "total"):
+    for name in ("contrastive", "keypoints_3d", "rotations", "parts", "total"):
         a, b = (torch.tensor([float(row[f"loss/{name}"]) for row in table]) for table in (one, two))
         torch.testing.assert_close(b[0], a[0], rtol=5e-3, atol=1e-3, msg=f"first {name}: {a[0]} and {b[0]}")
         torch.testing.assert_close(b, a, rtol=2e-2, atol=1e-3, msg=f"{name}: {a.tolist()} and {b.tolist()}")
@@ -389,8 +418,8 @@ def test_two_processes_reach_the_loss_of_one_at_the_same_global_batch(run, tmp_p
     assert read_weights(tmp_path / "two" / "model.safetensors").metadata["images"] == 48
 
 
-def test_a_run_of_two_processes_goes_on_with_one(run, tmp_path):
-    run(tmp_path / "two", "train.steps=2", "train.batch_size=4", "train.devices=2")
+def test_a_run_of_two_processes_goes_on_with_one(run, run_two, tmp_path):
+    run_two(tmp_path / "two", "train.steps=2", "train.batch_size=4")
     model = run(tmp_path / "one", "train.steps=4", "train.batch_size=8", "train.devices=1", resume=tmp_path / "two")
     assert read_weights(model).metadata["images"] == 32
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import re
 from pathlib import Path
 
@@ -178,6 +179,14 @@ def test_nothing_in_a_checkpoint_is_executed(capsys: Capture, published: Path, t
     assert not marker.exists()
     torch.load(published, weights_only=False)
     assert marker.exists()  # it would have
+
+
+def test_a_plain_pickle_is_refused_unread(capsys: Capture, published: Path, tmp_path: Path):
+    marker = tmp_path / "marker"
+    published.write_bytes(pickle.dumps({"state_dict": Hostile(marker)}))
+    line = refused(capsys, published)
+    assert "nothing of it was run" in line and "cut short" not in line
+    assert not marker.exists()
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", b"\x80\x02}q\x00.", b"PK\x03\x04" + bytes(50)])

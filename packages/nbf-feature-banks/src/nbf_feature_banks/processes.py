@@ -20,13 +20,10 @@ def gather_rows(*shares: Tensor) -> tuple[Tensor, ...]:
 
     Without gradients. Every process gets the same values, bit for bit.
     """
-    processes = process_count()
-    if processes == 1:
+    if process_count() == 1:
         return shares
     own = torch.tensor([len(rows) for rows in shares], device=shares[0].device)
-    counts = own.new_empty(processes * len(shares))
-    dist.all_gather_into_tensor(counts, own)
-    by_tensor = counts.view(processes, -1).T.tolist()
+    by_tensor = torch.stack(_all(own)).T.tolist()
     return tuple(_gather(rows, count) for rows, count in zip(shares, by_tensor, strict=True))
 
 
@@ -37,9 +34,14 @@ def _gather(rows: Tensor, counts: list[int]) -> Tensor:
     # Collectives want equal sizes: each process fills up to the longest.
     padded = rows.new_zeros(most, *rows.shape[1:])
     padded[: len(rows)] = rows
-    everything = rows.new_empty(len(counts) * most, *rows.shape[1:])
-    dist.all_gather_into_tensor(everything, padded)
-    return torch.cat([part[:count] for part, count in zip(everything.split(most), counts, strict=True)])
+    return torch.cat([part[:count] for part, count in zip(_all(padded), counts, strict=True)])
+
+
+def _all(own: Tensor) -> list[Tensor]:
+    """The tensor of every process, all of one size, in the order of the ranks."""
+    gathered = [torch.empty_like(own) for _ in range(process_count())]
+    dist.all_gather(gathered, own)
+    return gathered
 
 
 def sum_over_processes(value: Tensor) -> Tensor:

@@ -12,26 +12,49 @@ from nbf_core.contracts import BodyModel
 from nbf_core.geometry.camera import central_ray_rotation, weak_to_translation
 from nbf_core.types import BodyParams, RegressorOutput, Sample
 from nbf_regressors.config import LossWeights
+from nbf_regressors.processes import mean_over_processes
 
 
 def supervised_losses(
     output: RegressorOutput, sample: Sample, body: BodyModel, weights: LossWeights
 ) -> dict[str, Float[Tensor, ""]]:
-    """All terms that the sample's labels allow; parts that nobody labelled are drawn from the body."""
+    """All terms that the sample's labels allow; parts that nobody labelled are drawn from the body.
+
+    Where torch.distributed runs several processes this is collective, whatever each one's labels are: terms that are
+    weighted means are taken over the joined batch.
+    """
     terms = {"camera_prior": weights.camera_prior * camera_prior(_full(output.weak_camera)).mean()}
     annotated = sample.keypoints is not None and (weights.targets == "annotations" or sample.params is None)
-    if sample.params is not None:
-        terms |= _body_losses(output, sample, body, weights, project=not annotated)
-    if annotated:
-        terms["keypoints_2d"] = weights.keypoints_2d * _annotation_loss(output, sample, body, weights.huber)
     part_map = sample.part_map
     if part_map is None and sample.params is not None and weights.parts > 0:
         from nbf_regressors.parts import render_parts  # numba is slow to import and seldom needed
 
         part_map = render_parts(body, sample.params, sample.camera, tuple(output.parts.shape[-2:]))
+    part_total, seen = _totals(part_map, weights.background, sample.keypoints if annotated else None, output.betas)
+    if sample.params is not None:
+        terms |= _body_losses(output, sample, body, weights, project=not annotated)
+    if annotated:
+        terms["keypoints_2d"] = weights.keypoints_2d * _annotation_loss(output, sample, body, weights.huber, seen)
     if part_map is not None:
-        terms["parts"] = weights.parts * part_loss(output.parts, part_map, weights.background)
+        terms["parts"] = weights.parts * part_loss(output.parts, part_map, weights.background, part_total)
     return {name: weights.total * value for name, value in terms.items()}
+
+
+def _totals(
+    part_map: Int[Tensor, "b h w"] | None, background: float, keypoints: Tensor | None, like: Tensor
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """What the part and the keypoint loss divide by: weights of all pixels, keypoints seen. On the device of ``like``.
+
+    With several processes each gets their mean.
+    """
+    own = torch.zeros(3, dtype=torch.long, device=like.device)
+    if part_map is not None:
+        own[0] = (part_map >= 0).sum()
+        own[1] = part_map.numel() - own[0]
+    if keypoints is not None:
+        own[2] = (keypoints[..., 2] > 0).sum()
+    parts, others, seen = mean_over_processes(own.float())
+    return parts + background * others, seen
 
 
 def camera_prior(weak_camera: Float[Tensor, "b 3"]) -> Float[Tensor, "b"]:
@@ -39,20 +62,35 @@ def camera_prior(weak_camera: Float[Tensor, "b 3"]) -> Float[Tensor, "b"]:
     return torch.exp(-10 * weak_camera[:, 0]).square()
 
 
-def part_loss(logits: Float[Tensor, "b p h w"], part_map: Int[Tensor, "b h w"], background: float) -> Float[Tensor, ""]:
-    """Cross entropy over parts and, as the last class, everything else with weight ``background``."""
+def part_loss(
+    logits: Float[Tensor, "b p h w"],
+    part_map: Int[Tensor, "b h w"],
+    background: float,
+    total: Float[Tensor, ""] | None = None,
+) -> Float[Tensor, ""]:
+    """Cross entropy over parts and, as the last class, everything else with weight ``background``.
+
+    ``total`` is what the weighted sum is divided by: this batch's sum of weights where none is given.
+    """
     last = logits.shape[1] - 1
     target = torch.where(part_map < 0, last, part_map.long())
     logits = _full(logits)
     weight = logits.new_ones(last + 1)
     weight[last] = background
-    return F.cross_entropy(logits, target, weight=weight)
+    if total is None:
+        return F.cross_entropy(logits, target, weight=weight)
+    return F.cross_entropy(logits, target, weight=weight, reduction="sum") / total.clamp_min(1e-6)
 
 
 def keypoint_loss(
-    error: Float[Tensor, "b n d"], confidence: Float[Tensor, "b n"], huber: float = 0.0
+    error: Float[Tensor, "b n d"],
+    confidence: Float[Tensor, "b n"],
+    huber: float = 0.0,
+    total: Float[Tensor, ""] | None = None,
 ) -> Float[Tensor, ""]:
     """Squared error, a mean over the keypoints of positive ``confidence``, each weighted by it; 0 without any.
+
+    ``total`` is the number of keypoints that the mean is over: those of this batch where none is given.
 
     Beyond ``huber``, if it is not 0, the error counts linearly, and before it by half. Errors of keypoints
     without confidence may be anything, NaN too.
@@ -60,7 +98,8 @@ def keypoint_loss(
     seen = confidence > 0
     error = torch.where(seen[..., None], error, 0)
     values = F.huber_loss(error, torch.zeros_like(error), "none", delta=huber) if huber else error.square()
-    return (confidence.clamp_min(0) * values.mean(-1)).sum() / seen.sum().clamp_min(1)
+    summed = (confidence.clamp_min(0) * values.mean(-1)).sum()
+    return summed / (seen.sum().clamp_min(1) if total is None else total.clamp_min(1e-6))
 
 
 def _body_losses(
@@ -95,7 +134,9 @@ def _body_losses(
     return terms
 
 
-def _annotation_loss(output: RegressorOutput, sample: Sample, body: BodyModel, huber: float) -> Float[Tensor, ""]:
+def _annotation_loss(
+    output: RegressorOutput, sample: Sample, body: BodyModel, huber: float, total: Float[Tensor, ""]
+) -> Float[Tensor, ""]:
     """Annotated OpenPose-25 keypoints against those of the estimated body, in half sides of the image."""
     camera = sample.camera
     rotations = _full(output.rotations)
@@ -108,7 +149,7 @@ def _annotation_loss(output: RegressorOutput, sample: Sample, body: BodyModel, h
     points = (body.keypoints(posed, "openpose-25") - root) @ turn.mT + root
     points = points + weak_to_translation(_full(output.weak_camera), camera)[:, None]
     xy, confidence = sample.keypoints[..., :2], sample.keypoints[..., 2]
-    return keypoint_loss((camera.project(points) - xy) / (camera.size[1] / 2), confidence, huber)
+    return keypoint_loss((camera.project(points) - xy) / (camera.size[1] / 2), confidence, huber, total)
 
 
 def _at_rest(betas: Float[Tensor, "b shapes"]) -> BodyParams:

@@ -97,6 +97,10 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], list[str]]:
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
         if named is None:
+            if _starts_as_pickle(path):
+                raise AssetError(
+                    f"{path}: refused: a pickle that torch does not take for weights alone; nothing of it was run"
+                ) from error
             raise _unreadable(path, error) from error
         raise AssetError(
             f"{path}: refused: it holds {named[1]}, which is no weights and could run code; nothing of it was run"
@@ -130,7 +134,13 @@ def _unwrapped(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
+def _starts_as_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(1) == b"\x80"
+
+
 def _unreadable(path: Path, error: Exception) -> AssetError:
     reason = re.split(r"\.\s|\n", str(error), maxsplit=1)[0]
-    told = f" ({reason})" if " " in reason else ""  # else it is the number of some unknown opcode
+    # Else it is the number of some unknown opcode, or says no more than that reading failed.
+    told = f" ({reason})" if " " in reason and reason != "Weights only load failed" else ""
     return AssetError(f"{path}: not a readable checkpoint of torch; cut short?{told}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from nbf_core.config import parse_override
@@ -85,8 +85,12 @@ def _overrides(settings: Sequence[str] | None) -> list[tuple[str, Any]]:
 def _progress() -> Iterator[Any]:
     """A bar on stderr for each thing done; silent where that is no terminal."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    plain_stderr = sys.stderr
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress, _logging_above(plain_stderr):
         bars: dict[str, Any] = {}
 
         def step(what: str, done: int, total: int) -> None:
@@ -95,6 +99,19 @@ def _progress() -> Iterator[Any]:
             progress.update(bars[what], completed=done)
 
         yield step
+
+
+@contextmanager
+def _logging_above(plain_stderr: Any) -> Iterator[None]:
+    """Have logged lines appear above the bar: it takes ``sys.stderr`` over, and handlers hold on to the old one."""
+    handlers = [h for h in logging.getLogger().handlers if getattr(h, "stream", None) is plain_stderr]
+    for handler in handlers:
+        handler.setStream(sys.stderr)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.setStream(plain_stderr)
 
 
 def _finish(report: Mapping[str, Any], as_json: bool) -> int:

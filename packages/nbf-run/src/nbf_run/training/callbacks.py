@@ -11,6 +11,7 @@ from typing import Any
 
 import lightning as L
 import torch
+import torch.distributed as dist
 
 from nbf_core.config import Pipeline
 from nbf_core.contracts import Dataset
@@ -88,12 +89,15 @@ class Keeper(L.Callback):
             self.journal.close()
 
     def _note(self, trainer: L.Trainer, module: Training, step: int) -> None:
-        names = sorted({name for terms in module.terms for name in terms})
-        values = torch.stack([torch.stack([t[n] for t in module.terms if n in t]).mean() for n in names])
-        if trainer.world_size > 1:
-            values = trainer.strategy.reduce(values, reduce_op="mean")
+        everything = [{name: float(value) for name, value in terms.items()} for terms in module.terms]
+        if trainer.world_size > 1:  # as objects: which terms there are depends on each process's labels
+            shares = [None] * trainer.world_size
+            dist.all_gather_object(shares, everything)
+            everything = [terms for share in shares for terms in share]
         if self.journal is not None:
-            losses = {f"loss/{name}": value for name, value in zip(names, values.tolist(), strict=True)}
+            names = sorted({name for terms in everything for name in terms})
+            values = {name: [terms[name] for terms in everything if name in terms] for name in names}
+            losses = {f"loss/{name}": sum(value) / len(value) for name, value in values.items()}
             rates = {"learning_rate": module.config.learning_rate * module.rate(step - 1)}
             self.journal.note_losses(
                 step, round(step / self.epoch, 3), {**losses, **rates, "gradient_norm": module.gradient_norm}
@@ -131,6 +135,11 @@ class Keeper(L.Callback):
             self.record.best = {"step": step, "monitor": monitor, "value": value}
         return better
 
+    def _damaged(self, module: Training) -> bool:
+        """Whether ``last.ckpt`` is one that could not be read: it must not take the place of the good one before it."""
+        begin = module.plan.start.checkpoint
+        return self.saved < 0 and begin is not None and begin.path.resolve() == (module.plan.out / PREVIOUS).resolve()
+
     def _save(self, trainer: L.Trainer, module: Training, step: int, name: str, former: str | None = None) -> None:
         if not trainer.is_global_zero:
             return
@@ -150,7 +159,9 @@ class Keeper(L.Callback):
             "scaler": json.loads(json.dumps(trainer.precision_plugin.state_dict())),
         }
         out = plan.out
-        write_checkpoint(out / name, tensors, state, None if former is None else out / former)
+        keep = None if former is None or self._damaged(module) else out / former
+        write_checkpoint(out / name, tensors, state, keep)
+        self.saved = step if name == LAST else self.saved
 
 
 def held_out_batches(data: Dataset, stream: Stream, samples: int, batch_size: int) -> list[Sample]:

@@ -83,7 +83,7 @@ def take_part() -> None:
     """What a further process does: the call, given as JSON on its standard input."""
     given = json.loads(sys.stdin.read())
     sys.path[:] = given.pop("path")
-    threading.Thread(target=_outlive, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_outlive, args=(given.pop("parent"),), daemon=True).start()
     logging.basicConfig(level=logging.ERROR)  # the first process says what there is to say
     from nbf_run.cli.main import _report
     from nbf_run.training.loop import train
@@ -100,7 +100,7 @@ def _start(rank: int, call: Mapping[str, Any]) -> subprocess.Popen:
     process = subprocess.Popen(
         [sys.executable, "-c", _CODE], env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
     )
-    process.stdin.write(json.dumps({**call, "path": sys.path}, default=str))
+    process.stdin.write(json.dumps({**call, "path": sys.path, "parent": os.getpid()}, default=str))
     process.stdin.close()
     return process
 

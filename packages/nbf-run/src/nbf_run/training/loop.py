@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +63,6 @@ def train(
     call = {
         "source": str(source), "out": str(out), "overrides": overrides or [], "resume": resume and str(resume),
     }  # fmt: skip
-    started = time.monotonic()
     try:
         run.data.prepare_data()
         with other_processes(options, call):
@@ -76,7 +74,6 @@ def train(
         "table": _portable(pipeline.table),
         "steps": module.plan.steps,
         "images": module.plan.start.samples + run.batches.count * options.batch_size * run.batches.processes,
-        "minutes": round((time.monotonic() - started) / 60, 1),
         "quality": run.record.quality,
     }
     return export(module, out / MODEL, metadata) if run.is_first else out / MODEL

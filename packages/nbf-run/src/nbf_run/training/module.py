@@ -9,6 +9,7 @@ from pathlib import Path
 import lightning as L
 import torch
 import torch.distributed as dist
+from safetensors import SafetensorError
 from torch import Tensor
 
 from nbf_core.contracts import BodyModel, FeatureBank, Regressor, Renderer
@@ -162,9 +163,13 @@ class Training(L.LightningModule):
     def _stop(self, reason: str, terms: dict[str, Tensor]) -> None:
         rank, step = self.trainer.global_rank, self.step + 1
         path = self.plan.out / f"not-finite-step-{step}{f'-process-{rank}' if rank else ''}.safetensors"
-        save_batch(path, self._batch, terms, step)
         samples = self._batch.index.tolist()
-        raise NotFinite(f"step {step}: {reason}; samples {samples}; the batch is in {path.name}")
+        try:
+            save_batch(path, self._batch, terms, step)
+            where = f"the batch is in {path.name}"
+        except (OSError, SafetensorError) as error:  # a full disk must not hide what went wrong
+            where = f"the batch could not be saved ({' '.join(str(error).split())})"
+        raise NotFinite(f"step {step}: {reason}; samples {samples}; {where}")
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]

@@ -70,7 +70,6 @@ def silenced() -> None:
     logging.getLogger("lightning.fabric").setLevel(logging.ERROR)
     for message in _ADVICE:
         warnings.filterwarnings("ignore", message=f".*{message}.*")
-    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
 
 
 @contextmanager
