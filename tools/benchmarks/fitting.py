@@ -208,6 +208,22 @@ def times(args, scene) -> None:
     print(f"peak memory of the process: {peak / 2**20:.2f} GiB, {base.batch_size} people at once at most")
 
 
+def body_bank_and_priors(channels: int, kind: str, generator: torch.Generator):
+    """The free body, a bank of ideal features, and the priors that objectives here name."""
+    body = AnnyBody(AnnyConfig())
+    features = NearestMemoryBank(NearestMemoryConfig(), spec=body.spec, channels=channels).features
+    if kind == "random":
+        features = F.normalize(torch.randn(features.shape, generator=generator), dim=-1)
+    bank = IdealBank(features, F.normalize(torch.randn(1, channels, generator=generator), dim=-1))
+    handed = {
+        "gaussian-pose": priors.GaussianPosePrior(settings.GaussianPoseConfig()),
+        "joint-angle": priors.JointAnglePrior(settings.JointAngleConfig()),
+        "shape": priors.ShapePrior(settings.ShapeConfig()),
+        "joint": priors_joints.JointPrior(settings.JointConfig()),
+    }
+    return body, bank, handed
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=16)
@@ -231,20 +247,10 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     globals()["SIZE"] = args.size
     generator = torch.Generator().manual_seed(0)
-    body = AnnyBody(AnnyConfig())
-    features = NearestMemoryBank(NearestMemoryConfig(), spec=body.spec, channels=args.channels).features
-    if args.features == "random":
-        features = F.normalize(torch.randn(features.shape, generator=generator), dim=-1)
-    bank = IdealBank(features, F.normalize(torch.randn(1, args.channels, generator=generator), dim=-1))
+    body, bank, handed = body_bank_and_priors(args.channels, args.features, generator)
     truth, camera = people(args.people, args.split, generator)
     start = disturbed(truth, args.degrees, args.shrink, generator)
     observation = observe(body, bank, truth, camera, args, generator)
-    handed = {
-        "gaussian-pose": priors.GaussianPosePrior(settings.GaussianPoseConfig()),
-        "joint-angle": priors.JointAnglePrior(settings.JointAngleConfig()),
-        "shape": priors.ShapePrior(settings.ShapeConfig()),
-        "joint": priors_joints.JointPrior(settings.JointConfig()),
-    }
     if args.times:
         times(args, (body, bank, observation, start, handed))
         return

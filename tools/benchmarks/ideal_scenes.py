@@ -95,7 +95,7 @@ def surface_features(body, bank: IdealBank) -> torch.Tensor:
 
 
 def observe(body, bank, truth: BodyParams, camera: Camera, noise: float, patch: int, generator) -> Scene:
-    """Feature maps with noise of length ``noise``, and a square of clutter of ``patch`` (grid of 224) before the hips."""
+    """Feature maps with noise of length ``noise``; before the hips a square of clutter, its side on the grid of 224."""
     with torch.no_grad():
         output = body(truth)
         points = body.keypoints(output, "openpose-25")

@@ -8,13 +8,13 @@ import torch
 from correspondence_fakes import BODY, fitter, scene
 from torch import Tensor
 
+from nbf_fitters.config import GaussianPoseConfig
 from nbf_fitters.correspondence import _compile, reference
 from nbf_fitters.correspondence.chunk import ChunkFit
 from nbf_fitters.correspondence.matching import best, noise_level
 from nbf_fitters.correspondence.problem import to_params
 from nbf_fitters.correspondence.records import Schedule, State
 from nbf_fitters.priors import GaussianPosePrior
-from nbf_fitters.config import GaussianPoseConfig
 
 SCALES = (torch.tensor(6.0, dtype=torch.float64), torch.tensor(20.0, dtype=torch.float64))
 needs_numba = pytest.mark.skipif(not _compile.AVAILABLE, reason="numba is not installed")

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from fitting_fakes import people
+from safetensors.torch import save_file
 from torch import nn
 
 from nbf_core.errors import AssetError, ShapeError
@@ -74,7 +75,6 @@ def test_what_the_decoder_gives_are_rotations(tmp_path):
 
 
 def test_safetensors(tmp_path):
-    save_file = pytest.importorskip("safetensors.torch").save_file
     _, tensors = weights()
     path = tmp_path / "vposer.safetensors"
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)

@@ -89,8 +89,8 @@ def test_steady_movement_is_no_acceleration():
     joints = torch.arange(5.0)[:, None, None] * torch.ones(5, 4, 3)
     frames = torch.arange(5)
     assert acceleration_cost(joints, frames).abs().max() == 0
-    joints[3, :, 0] += 0.01  # one centimetre off, once
-    torch.testing.assert_close(acceleration_cost(joints, frames), torch.tensor([0.0, 0, 0, 1, 4]), atol=1e-3, rtol=0)
+    joints[3, 1:, 0] += 0.01  # three of four one centimetre off, once
+    torch.testing.assert_close(acceleration_cost(joints, frames), torch.tensor([0.0, 0, 0, 0.75, 3]), atol=1e-3, rtol=0)
     assert acceleration_cost(joints[:2], frames[:2]).tolist() == [0.0, 0.0]
 
 

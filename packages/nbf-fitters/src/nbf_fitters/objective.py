@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -20,7 +20,8 @@ from nbf_fitters.likelihood import FeatureLikelihood
 from nbf_fitters.scene import Scene, Viewer
 from nbf_fitters.variables import joint_indices
 
-Cost = Callable[[Scene, BodyParams, StageConfig], Tensor]
+FAINT = 1e-3
+"""Where the silhouette is weaker than this there is no body to have a score."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,6 @@ class Objective:
         self._bank, self._before = bank, before
         self._pixel = terms.REFERENCE_SIZE / max(observation.camera.size)
         self._anchor: tuple[BodyParams, Tensor] | None = None
-        self._costs: dict[str, Cost] = {name: getattr(self, f"_{name}_cost") for name in BUILT_IN_TERMS}
-        for name in config.priors:
-            self._costs[name] = partial(self._prior_cost, name)
 
     @cached_property
     def likelihood(self) -> FeatureLikelihood:
@@ -114,13 +112,15 @@ class Objective:
         """The weighted terms by name, differentiable in ``params``; terms without weight are left out."""
         scene = self.viewer.scene(params)
         weights = self.stage_weights(stage)
-        return {name: weight * self._costs[name](scene, start, stage) for name, weight in weights.items()}
+        return {name: weight * self._cost(name, scene, start, stage) for name, weight in weights.items()}
 
     def joint(self, cost: Float[Tensor, "b"]) -> Float[Tensor, "b"]:
         """What decides between parameters: each person's own cost, for frames of one person the mean of all."""
         return cost if self.frames is None else cost.mean().expand_as(cost)
 
-    def _prior_cost(self, name: str, scene: Scene, start: BodyParams, stage: StageConfig) -> Float[Tensor, "b"]:
+    def _cost(self, name: str, scene: Scene, start: BodyParams, stage: StageConfig) -> Float[Tensor, "b"]:
+        if name in BUILT_IN_TERMS:
+            return getattr(self, f"_{name}_cost")(scene, start, stage)
         return self.priors[name](scene.params)
 
     def _likelihood_cost(self, scene: Scene, start: BodyParams, stage: StageConfig) -> Float[Tensor, "b"]:
@@ -183,10 +183,10 @@ class Objective:
         body, clutter = self.likelihood.scores(drawn.fragments, scene.orientation)
         pixel, silhouette = drawn.fragments.pixel, drawn.silhouette
         hidden = torch.zeros_like(silhouette, dtype=torch.bool).view(-1).index_copy(0, pixel, clutter > body)
-        score = torch.zeros_like(silhouette).view(-1).index_copy(0, pixel, body.to(silhouette))
+        score = torch.zeros_like(silhouette).view(-1).index_copy(0, pixel, body.to(silhouette).clamp(-1, 1))
         maps = {
             "silhouette": silhouette,
-            "object_score": score.view_as(silhouette),
+            "object_score": torch.where(silhouette > FAINT, score.view_as(silhouette), 0),
             "clutter_score": self.likelihood.clutter.view_as(silhouette),
         }
         maps = {name: torch.nan_to_num(value) for name, value in maps.items()}

@@ -11,6 +11,8 @@ import roma
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from nbf_core.errors import AssetError, ShapeError
@@ -80,18 +82,12 @@ def _read(path: Path) -> Mapping[str, object]:
     """The tensors in a file; nothing in it is executed."""
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
             return load_file(path)
         stored = torch.load(path, map_location="cpu", weights_only=True)
-    except ImportError as error:
-        raise AssetError(f"{path}: reading it needs the package safetensors") from error
     except pickle.UnpicklingError as error:
         raise AssetError(f"{path}: holds more than tensors, and is refused") from error
-    except (OSError, EOFError, ValueError, RuntimeError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, RuntimeError, KeyError, zipfile.BadZipFile, SafetensorError) as error:
         raise AssetError(f"{path}: cannot read the VPoser weights ({' '.join(str(error).split())[:120]})") from error
-    except Exception as error:  # safetensors has an error of its own
-        raise AssetError(f"{path}: cannot read the VPoser weights ({type(error).__name__})") from error
     if isinstance(stored, Mapping) and isinstance(stored.get("state_dict"), Mapping):
         stored = stored["state_dict"]
     if not isinstance(stored, Mapping):

@@ -151,8 +151,8 @@ def locate(rest, directions, weights, betas, world, out):
 def add_point(scale, rest, directions, weights, betas, world, lever):
     """Add ``scale`` times a skinned point, its moments and its shape derivatives to ``lever``.
 
-    ``lever.moment`` and ``lever.share`` are per joint alone here; :func:`gather` sums them over the tree. ``lever.used``
-    marks the joints that matter: the shares of a difference of points sum to zero although it turns.
+    ``lever.moment`` and ``lever.share`` are per joint alone here; :func:`gather` sums them over the tree.
+    ``lever.used`` marks the joints that matter: the shares of a difference of points sum to zero although it turns.
     """
     shapes = len(betas)
     p0, p1, p2 = rest[0], rest[1], rest[2]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from nbf_fitters.correspondence._compile import compiled
+from nbf_fitters.correspondence._compile import entry
 
 
-@compiled
+@entry
 def nearest_alike(scores, place, projected, radius, discount, label, value):
     """The best class of each pixel among the kernels within ``radius`` of it, -1 in ``label`` where there is none.
 

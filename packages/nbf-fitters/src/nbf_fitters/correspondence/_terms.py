@@ -169,7 +169,7 @@ def anchor_terms(body, prior, rotations, world, work, build):
 
 @compiled
 def _joint_jacobian(body, j, vector, world, work):
-    """The derivative of the logarithm ``vector`` of a relative rotation by the world increment: in ``work.jacobian``."""
+    """``work.jacobian``: the derivative of the logarithm ``vector`` of a relative rotation by the world increment."""
     if body.parents[j] < 0:
         left_inverse(vector, work.jacobian)
     else:

@@ -32,7 +32,7 @@ from nbf_fitters.correspondence.problem import (
     to_state,
     view,
 )
-from nbf_fitters.correspondence.records import Problem, Schedule, Solution, State, at, choose, put, select
+from nbf_fitters.correspondence.records import Prior, Problem, Schedule, Solution, State, at, choose, put, select
 from nbf_fitters.correspondence.reference import pose
 from nbf_fitters.correspondence.starts import parts_start
 from nbf_fitters.correspondence.tables import SkinnedPoints, Tables
@@ -110,14 +110,9 @@ class ChunkFit:
         trust = torch.full_like(pixels.clutter, weight)
         weights = self.setting.keypoint_weights["openpose-25"]
         limbs = limbs_seen(pixels, matches, tables, weights, self.people, config.limb_weight * self.setting.trust)
-        return Problem(
-            body=self.body,
-            camera=self.view,
-            evidence=evidence(pixels, shown, self.people, trust),
-            points=self.points,
-            limbs=limbs,
-            prior=prior_record(config, self.start, self.setting.gaussian),
-        )
+        seen = evidence(pixels, shown, self.people, trust)
+        prior = prior_record(config, self.start, self.setting.gaussian)
+        return Problem(self.body, self.view, seen, self.points, limbs, prior)
 
     def run(self) -> tuple[Problem, Solution]:
         """The fit: the last problem and its solution."""
@@ -147,7 +142,7 @@ class ChunkFit:
             here = select(thin, left)
             held = at(twin if name.endswith("two-sided") else self.start, left)
             begin = parts_start(here, held) if name.startswith("parts") else held
-            here = here._replace(prior=prior_record(config, held, self.setting.gaussian))
+            here = here._replace(prior=anchored(here.prior, held))
             found = self._solve(here, begin, config.explore)
             better = found.energy < least[left]
             least = least.index_put((left,), torch.where(better, found.energy, least[left]))
@@ -157,7 +152,7 @@ class ChunkFit:
             left = left[~(each < config.enough * (1 + NOISE_SLACK * noise[left]))]
             if not len(left):
                 break
-        return problem._replace(prior=prior_record(config, anchor, self.setting.gaussian)), state
+        return problem._replace(prior=anchored(problem.prior, anchor)), state
 
     def _rematch(
         self, problem: Problem, solution: Solution, noise: Float[Tensor, "b"], people: Int[Tensor, "n"]
@@ -198,6 +193,11 @@ class ChunkFit:
         place = projected(problem, state, SkinnedPoints(seen.rest, seen.directions, seen.weights))
         close = (place - seen.place).norm(dim=-1) < AGREES / self.pixel
         return (close & (seen.trust > 0)).sum(-1)
+
+
+def anchored(prior: Prior, start: State) -> Prior:
+    """The same expectations about another start."""
+    return prior._replace(rotations=start.rotations, betas=start.betas, shift=start.shift)
 
 
 def projected(problem: Problem, state: State, points: SkinnedPoints) -> Float[Tensor, "b n 2"]:

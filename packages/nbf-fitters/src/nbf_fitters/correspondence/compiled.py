@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nbf_fitters.correspondence._compile import compiled
-from nbf_fitters.correspondence._geometry import pose, product, product_transposed, rotation_exp
+from nbf_fitters.correspondence._compile import compiled, entry
+from nbf_fitters.correspondence._geometry import pose, product, rotation_exp
 from nbf_fitters.correspondence._terms import (
     anchor_terms,
     keypoint_terms,
@@ -20,6 +20,7 @@ from nbf_fitters.correspondence._terms import (
     pose_terms,
     shape_terms,
 )
+from nbf_fitters.correspondence._work import Work, workspace
 from nbf_fitters.correspondence.records import (
     Evidence,
     Limbs,
@@ -35,75 +36,6 @@ from nbf_fitters.correspondence.records import (
 Array = Any
 DAMPING, LEAST, MOST = 1e-3, 1e-7, 1e6
 """Levenberg's damping at the beginning of a stage, and its bounds."""
-
-
-class World(NamedTuple):
-    """The posed skeleton and its derivatives by the shape."""
-
-    rest: Array
-    turn: Array
-    place: Array
-    offset: Array
-    place_shape: Array
-    offset_shape: Array
-
-
-class Lever(NamedTuple):
-    """A point and its lever arms about all joints."""
-
-    point: Array
-    moment: Array
-    share: Array
-    used: Array
-    by_shape: Array
-    blend: Array
-
-
-class System(NamedTuple):
-    """Normal matrix (upper half) and gradient."""
-
-    matrix: Array
-    gradient: Array
-
-
-class Work(NamedTuple):
-    """Memory for one thread."""
-
-    world: World
-    lever: Lever
-    system: System
-    row: Array
-    other_row: Array
-    active: Array
-    point: Array
-    vector: Array
-    turn: Array
-    jacobian: Array
-    jacobians: Array
-    offset: Array
-    pull: Array
-    factor: Array
-    step: Array
-    trial: Array
-    trial_shift: Array
-    trial_betas: Array
-
-
-def workspace(joints: int, shapes: int) -> Work:
-    """Memory for one thread at a time."""
-    n = 3 * joints + 3 + shapes
-    new = np.zeros
-    return Work(
-        world=World(
-            new((joints, 3)), new((joints, 3, 3)), new((joints, 3)), new((joints, 3)),
-            new((joints, 3, shapes)), new((joints, 3, shapes)),
-        ),
-        lever=Lever(new(3), new((joints, 3)), new(joints), new(joints, np.bool_), new((3, shapes)), new((3, 3))),
-        system=System(new((n, n)), new(n)),
-        row=new(n), other_row=new(n), active=new(n, np.int64), point=new(3), vector=new(3), turn=new((3, 3)), jacobian=new((3, 3)),
-        jacobians=new((joints - 1, 3, 3)), offset=new(3 * joints - 3), pull=new(3 * joints - 3), factor=new((n, n)),
-        step=new(n), trial=new((joints, 3, 3)), trial_shift=new(3), trial_betas=new(shapes),
-    )  # fmt: skip
 
 
 @compiled
@@ -259,13 +191,13 @@ def person(problem, i, count):
     )
 
 
-@compiled
+@entry
 def _solve_one(problem, state, schedule, i, count, work, trace):
     mine = State(state.rotations[i], state.shift[i], state.betas[i])
     return descend(person(problem, i, count), mine, schedule, work, trace)
 
 
-@compiled
+@entry
 def _normal_one(problem, state, scales, i, count, work, out):
     mine = person(problem, i, count)
     pose(mine.body, state.rotations[i], state.shift[i], state.betas[i], work.world)

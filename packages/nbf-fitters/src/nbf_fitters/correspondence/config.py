@@ -65,8 +65,8 @@ class CorrespondenceConfig(Config):
 
     ``starts``: one after another is fitted by the schedule ``explore``, until the energy a pixel is below ``enough``
     (px^2, for noiseless features; 0 tries all); the one of least energy is fitted further by ``polish``.
-    ``rematch`` gives the radii (pixels of a map of 80) within which pixels are matched again before a further ``polish``;
-    it is left out for people whose feature noise (its squared length) is below ``rematch_noise``.
+    ``rematch`` gives the radii (pixels of a map of 80) within which pixels are matched again before a further
+    ``polish``; it is left out for people whose feature noise (its squared length) is below ``rematch_noise``.
     ``features_alone``: people without usable keypoints are fitted where trust is at least that, and where
     ``min_pixels`` pixels agree with the fit.
     ``batch_size`` people are fitted at once, in each of ``threads`` threads: more than one pays where torch itself is
@@ -86,14 +86,14 @@ class CorrespondenceConfig(Config):
     depth_weight: float = Field(100.0, ge=0)
     priors: dict[str, float] = {"gaussian-pose": 0.1}
     starts: tuple[CorrespondenceStart, ...] = Field(("estimate", "parts", "two-sided", "parts-two-sided"), min_length=1)
-    enough: float = Field(0.05, ge=0)
+    enough: float = Field(0.03, ge=0)
     explore: ScheduleConfig = Field(default_factory=_explore)
     polish: ScheduleConfig = Field(default_factory=_polish)
     rematch: tuple[float, ...] = (6.0, 4.0, 3.0)
     rematch_noise: float = Field(0.3, ge=0)
     features_alone: float = Field(0.5, ge=0)
     min_pixels: int = Field(20, ge=1)
-    batch_size: int = Field(16, ge=1)
+    batch_size: int = Field(8, ge=1)
     threads: int = Field(1, ge=1)
     solver: Literal["auto", "compiled", "reference"] = "auto"
 

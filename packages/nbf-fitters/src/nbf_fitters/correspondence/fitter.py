@@ -173,7 +173,7 @@ def _rows(people: Int[Tensor, "n"]) -> slice | Tensor:
 
 
 def _joined(result: FitResult, parts: list[FitResult], people: Int[Tensor, "n"]) -> FitResult:
-    """``result`` with the parts, one after another, in the rows ``people``; shorter traces stand still at their ends."""
+    """``result`` with the parts, one after another, in the rows ``people``; shorter traces stand still at the end."""
     steps = max(len(part.trace["total"]) for part in parts)
 
     def put(whole: Tensor, rows: list[Tensor], dim: int = 0) -> Tensor:

@@ -126,9 +126,8 @@ def keypoint_record(config: CorrespondenceConfig, observation: Observation, weig
 def prior_record(config: CorrespondenceConfig, state: State, gaussian: tuple[Tensor, Tensor] | None) -> Prior:
     """What is expected; ``gaussian`` is mean and precision of the pose."""
     rotations, shift, betas = state
-    anchor = torch.full_like(rotations[0, :, 0, 0], config.anchor_weight) if len(rotations) else rotations[:0, 0, 0, 0]
-    if len(anchor):
-        anchor[0] = config.root_weight
+    anchor = shift.new_full((rotations.shape[1],), config.anchor_weight)
+    anchor[0] = config.root_weight
     weight = config.priors.get("gaussian-pose", 0.0)
     if gaussian is None or weight <= 0:
         mean, precision = shift.new_zeros(0), shift.new_zeros(0, 0)

@@ -107,6 +107,10 @@ class Solution(NamedTuple):
     trace: Array  # [steps, b] the energy after each step, the last one repeated where fewer were made
 
 
+PERSONAL = ("rotations", "betas", "shift", "shift_anchor")
+"""Fields of the prior with one row a person."""
+
+
 def select(problem: Problem, people: Array) -> Problem:
     """The problem of some of the people."""
     return problem._replace(
@@ -114,9 +118,7 @@ def select(problem: Problem, people: Array) -> Problem:
         evidence=Evidence(*(value[people] for value in problem.evidence)),
         points=problem.points._replace(place=problem.points.place[people], trust=problem.points.trust[people]),
         limbs=Limbs(problem.limbs.combination, *(value[people] for value in problem.limbs[1:])),
-        prior=problem.prior._replace(
-            **{name: getattr(problem.prior, name)[people] for name in ("rotations", "betas", "shift", "shift_anchor")}
-        ),
+        prior=problem.prior._replace(**{name: getattr(problem.prior, name)[people] for name in PERSONAL}),
     )
 
 

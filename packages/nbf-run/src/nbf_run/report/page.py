@@ -85,10 +85,21 @@ def write_page(
         columns=_COLUMNS,
         rows=[row for record in records for row in _rows(record)],
         table_note="Start → fit. The objective is the fitter’s own loss; it is comparable within a row only.",
+        film=report.get("film"),
+        tracks=_tracks(report.get("tracks", ())),
         credits=credits,
         colophon=f"Made by nbf-run {__version__}. Everything here again, for programs:",
     )
     path.write_text(text, encoding="utf-8")
+
+
+def _tracks(tracks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each person of a film."""
+    return [
+        f"person {track['track'] + 1}: {track['frames']} frames, {track['kept']} fits kept, jitter "
+        f"{number(track['jitter_mm']['start'])} → {number(track['jitter_mm']['fit'])} mm a squared frame"
+        for track in tracks
+    ]
 
 
 _COLUMNS = ("Person", "Keypoint error", "Objective", "MPJPE mm", "PA-MPJPE mm", "Hidden", "Kept", "Seconds")
