@@ -26,6 +26,11 @@ def nbf_pipelines():
         summary="the published optimisation: its terms, stages, weights and learning rates",
     )
     yield PipelineEntry(
+        name="correspondence",
+        target="nbf_run:pipelines/correspondence.toml",
+        summary="the demo's estimates, fitted by pixel-kernel correspondences and Gauss-Newton",
+    )
+    yield PipelineEntry(
         name="smplify",
         target="nbf_run:pipelines/smplify.toml",
         summary="the keypoint-only baseline: SMPLify from the demo's estimates",

@@ -38,7 +38,9 @@ KNOWN_PROVIDERS: dict[str, dict[str, str]] = {
     "metrics": dict.fromkeys(("mpjpe", "pa-mpjpe", "pve", "3dpck", "3dpck-auc", "pckh"), "nbf-metrics"),
     "weights": {"small": "nbf-model-small"},
     "pipelines": {
-        **dict.fromkeys(("demo", "bench", "smplify", "3dnbf-fit", "3dnbf-stage1", "3dnbf-stage2"), "nbf-run"),
+        **dict.fromkeys(
+            ("demo", "bench", "correspondence", "smplify", "3dnbf-fit", "3dnbf-stage1", "3dnbf-stage2"), "nbf-run"
+        ),
         "small": "nbf-model-small",
     },
 }
