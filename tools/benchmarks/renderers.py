@@ -19,7 +19,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -113,7 +113,7 @@ def person(count: int, faces: bool) -> dict[str, np.ndarray]:
         kept = torch.randperm(spec.kernels, generator=draw)[:count].sort().values
         rest = spec.kernel_rest
         nearest = torch.cdist(rest, rest[kept]).argmin(1)
-        scene["faces"] = type(spec).kernel_faces.fget(_Relabelled(spec.faces, nearest[spec.vertex_kernels]))
+        scene["faces"] = replace(spec, vertex_kernels=nearest[spec.vertex_kernels]).kernel_faces
         means = points[spec.kernel_vertices[kept]]
     else:
         means = on_surface(points, spec.faces, count, draw)
@@ -125,12 +125,6 @@ def person(count: int, faces: bool) -> dict[str, np.ndarray]:
     scene["features"] = torch.randn(count, CHANNELS, generator=draw)
     scene["orientation"] = torch.rand(count, 3, generator=draw)
     return {name: value.numpy() for name, value in scene.items()}
-
-
-@dataclass(frozen=True)
-class _Relabelled:
-    faces: torch.Tensor
-    vertex_kernels: torch.Tensor
 
 
 def on_surface(points: torch.Tensor, faces: torch.Tensor, count: int, draw: torch.Generator) -> torch.Tensor:
