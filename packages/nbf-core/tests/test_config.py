@@ -208,6 +208,14 @@ def test_an_unknown_component_names_file_section_and_choices(manager, tmp_path):
     assert "mine.toml: renderer.use: no renderer named 'gausian'; did you mean 'gaussian'?" in str(caught.value)
 
 
+def test_all_missing_components_are_named_at_once(manager, tmp_path):
+    with pytest.raises(PluginError) as caught:
+        load(manager, tmp_path, "schema = 1\n[renderer]\nuse = 'gausian'\n[body]\nuse = 'nobody'\n")
+    text = str(caught.value)
+    assert "renderer.use: no renderer named 'gausian'" in text and "body.use: no body model named 'nobody'" in text
+    assert text.count("mine.toml") == 1 and "\n" not in text
+
+
 def test_a_missing_file_an_unknown_name_and_a_missing_section(manager, tmp_path):
     with pytest.raises(ConfigError, match="gone.toml: no such file"):
         load_pipeline(tmp_path / "gone.toml", manager=manager)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from stick_body import JOINTS, StickBody, make_sample
 
 from nbf_core.contracts import Regressor, TakesPublished
-from nbf_core.errors import ConfigError, ShapeError
-from nbf_regressors.backbones import BACKBONES
+from nbf_core.errors import AssetError, ConfigError, ShapeError
+from nbf_regressors.backbones import BACKBONES, blazepose
 from nbf_regressors.config import PareCokeConfig
 from nbf_regressors.decoders import DECODERS
 from nbf_regressors.pare_coke import PareCoke
@@ -25,12 +27,14 @@ def make_regressor(**options) -> PareCoke:
 )
 def test_any_backbone_goes_with_any_decoder_and_head(backbone, decoder, head):
     with torch.device("meta"):  # shapes alone
-        regressor = make_regressor(backbone=backbone, decoder=decoder, head=head, map_size=16)
-        maps = regressor.backbone(torch.empty(2, 3, 64, 64))
+        size = 128 if backbone == "blazepose" else 64
+        regressor = make_regressor(backbone=backbone, decoder=decoder, head=head, image_size=size, map_size=16)
+        maps = regressor.backbone(torch.empty(2, 3, size, size))
         decoded = regressor.decoder(maps)
         features, parts = regressor.to_features(decoded.features), regressor.to_parts(decoded.parts)
         rotations, betas, camera = regressor.head(parts, decoded.pooled, maps[-1])
-    assert [64 // level.shape[-1] for level in maps] == [2, 4, 8, 16, 32]
+    finest = regressor.backbone.finest
+    assert [size // level.shape[-1] for level in maps[:4]] == [finest, 2 * finest, 4 * finest, 8 * finest]
     assert tuple(level.shape[1] for level in maps) == regressor.backbone.channels
     assert features.shape == (2, 8, 16, 16) and parts.shape == (2, JOINTS + 1, 16, 16)
     assert rotations.shape == (2, JOINTS, 3, 3) and betas.shape == (2, 10) and camera.shape == (2, 3)
@@ -48,6 +52,24 @@ def test_maps_have_the_promised_sizes(backbone, map_size):
     identity = output.rotations @ output.rotations.mT
     torch.testing.assert_close(identity, torch.eye(3).expand_as(identity), atol=1e-5, rtol=0)
     assert (output.weak_camera[:, 0] > 0).all()
+
+
+def test_blazepose_starts_from_what_it_learned_and_holds_the_stages_asked_for(monkeypatch):
+    given = {name: torch.full_like(value, 0.25) for name, value in BACKBONES["blazepose"]().state_dict().items()}
+    source = SimpleNamespace(tensors=given)
+    monkeypatch.setattr(blazepose, "read_weights", lambda name: source)
+    regressor = make_regressor(backbone="blazepose", image_size=128, pretrained=True, frozen=2)
+    assert all((value == 0.25).all() for value in regressor.backbone.state_dict().values())
+    trained = {name for name, value in regressor.backbone.named_parameters() if value.requires_grad}
+    assert not any(name.startswith(("down.0", "down.1")) for name in trained)
+    assert any(name.startswith("down.2") for name in trained) and any(name.startswith("summary") for name in trained)
+    whole = make_regressor(backbone="blazepose", image_size=128, frozen=5).backbone
+    assert not any(value.requires_grad for value in whole.parameters())
+    source.tensors = given | {"extra": torch.zeros(1)}
+    with pytest.raises(AssetError, match="blazepose-full: tensor extra"):
+        make_regressor(backbone="blazepose", image_size=128, pretrained=True)
+    with pytest.raises(ValueError, match="image_size: blazepose needs at least 128, got 64"):
+        PareCokeConfig(backbone="blazepose", image_size=64)
 
 
 def test_images_are_treated_one_by_one():
@@ -91,7 +113,7 @@ def test_wrong_images_and_sizes_are_named():
         make_regressor()(torch.rand(1, 3, 32, 32))
     with pytest.raises(ConfigError, match="map_size"):
         make_regressor(map_size=20)
-    with pytest.raises(ConfigError, match="must be 4 for the decoder 'unet', got 2"):
+    with pytest.raises(ConfigError, match="must be 4 for 'efficientnet-lite0' with the decoder 'unet', got 2"):
         make_regressor(decoder="unet")
     with pytest.raises(ConfigError, match="pretrained"):
         make_regressor(backbone="plain", pretrained=True)

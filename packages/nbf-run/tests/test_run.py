@@ -80,6 +80,16 @@ def test_run_json_is_enough_to_run_again(out: Path):
     assert info["weights"]["metadata"]["quality"] == {"correct_side": 0.9}
 
 
+def test_going_on_in_a_folder_keeps_what_earlier_processes_wrote(tmp_path: Path):
+    pipeline = SimpleNamespace(name="mine", table={}, seed=1)
+    for device in ("first", "second", "third"):
+        run_info.write_run_info(tmp_path, pipeline, "train", device=device)
+    info = json.loads((tmp_path / "run.json").read_text())
+    assert info["machine"]["device"] == "third"
+    assert [former["machine"]["device"] for former in info["earlier"]] == ["first", "second"]
+    assert run_info.write_run_info(tmp_path, pipeline, "fit")["earlier"] == []
+
+
 def test_versions_hold_plugins_of_any_name(monkeypatch: pytest.MonkeyPatch):
     plugin = SimpleNamespace(dist=SimpleNamespace(name="my-renderer", version="3.1"))
     monkeypatch.setattr(run_info.importlib.metadata, "entry_points", lambda group: [plugin])

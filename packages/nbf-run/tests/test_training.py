@@ -216,6 +216,21 @@ def test_the_length_of_a_run(options, expected):
     assert TrainOptions(**options).length(100, 1) == expected
 
 
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [("cosine", [0.1, 1, 0.505, 0.01]), ("constant", [0.1, 1, 1, 1]), ("trapezoid", [0.1, 1, 1, 0.01])],
+)
+def test_the_learning_rate_climbs_and_then_follows_its_schedule(schedule, expected):
+    options = TrainOptions(warmup=10, schedule=schedule, fall=0.4)
+    assert [options.rate(step, 100) for step in (0, 10, 55, 100)] == pytest.approx(expected)
+
+
+def test_the_trapezoid_falls_at_the_end_of_a_run_however_long_it_becomes():
+    options = TrainOptions(warmup=10, schedule="trapezoid", fall=0.4)
+    assert options.rate(80, 100) == pytest.approx(0.5)
+    assert options.rate(80, 200) == 1
+
+
 def test_an_epoch_is_shared_by_the_processes():
     assert TrainOptions(epochs=2, batch_size=4).length(100, 5) == (10, 5)
 

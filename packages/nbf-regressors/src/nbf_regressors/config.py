@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nbf_core.config import Config
 
@@ -37,17 +37,20 @@ class PareCokeConfig(Config):
     ``decoder`` unet, or hrnet-w32 with join, and ``head`` pare; ``image_size`` 320, ``map_size`` 80, ``channels`` 128,
     ``width`` 256. Any backbone goes with any decoder and head.
 
-    ``weights`` names trained weights for fitting; ``pretrained`` starts training from ImageNet features where
-    the backbone has them. ``frozen`` holds the backbone's first stages (0 to 3) as they were pretrained;
-    ``frozen_norm`` keeps every batch normalisation in evaluation mode while training, as 3DNBF did.
+    ``backbone`` blazepose takes images of 256 px (its finest map has stride 4).
+
+    ``weights`` names trained weights for fitting; ``pretrained`` starts training from free weights where the backbone
+    has some: of ImageNet for efficientnet-lite0, of people for blazepose (from ``nbf-detect-blazepose``). ``frozen``
+    holds the backbone's first stages (of 5) as they were pretrained; ``frozen_norm`` keeps every batch normalisation
+    in evaluation mode while training, as 3DNBF did.
     """
 
-    backbone: Literal["plain", "efficientnet-lite0", "resnet50", "hrnet-w32"] = "efficientnet-lite0"
+    backbone: Literal["plain", "efficientnet-lite0", "resnet50", "hrnet-w32", "blazepose"] = "efficientnet-lite0"
     decoder: Literal["shuffle", "unet", "join"] = "shuffle"
     head: Literal["part-guided", "pare"] = "part-guided"
     weights: str | None = None
     pretrained: bool = False
-    frozen: int = Field(0, ge=0, le=3)
+    frozen: int = Field(0, ge=0, le=5)
     frozen_norm: bool = False
     image_size: int = Field(128, ge=64, multiple_of=32)
     map_size: int = Field(64, ge=16)
@@ -55,3 +58,9 @@ class PareCokeConfig(Config):
     width: int = Field(128, ge=16, description="channels of the decoder at a quarter of the image's size")
     hidden: int = Field(768, ge=32, description="width of the head's layers (part-guided)")
     loss: LossWeights = LossWeights()
+
+    @model_validator(mode="after")
+    def _large_enough(self) -> PareCokeConfig:
+        if self.backbone == "blazepose" and self.image_size < 128:
+            raise ValueError(f"image_size: blazepose needs at least 128, got {self.image_size}")
+        return self

@@ -22,12 +22,12 @@ class Decoded(NamedTuple):
 class ShuffleDecoder(nn.Module):
     """Coarse to fine with lateral connections.
 
-    Gives the fine map at stride ``stride`` (2 or 4) with 64 channels, and the map at stride 4 with ``width``
-    channels that the head pools. The last step to stride 2 is a 1 x 1 convolution and a pixel shuffle: most of
-    the cost of a decoder lies in its finest convolutions.
+    Gives the fine map, as large as the backbone's map number ``level`` (0 or 1), with 64 channels, and one as large as
+    its map number 1 with ``width`` channels that the head pools. The last step to level 0 is a 1 x 1 convolution and a
+    pixel shuffle: most of the cost of a decoder lies in its finest convolutions.
     """
 
-    def __init__(self, channels: tuple[int, ...], width: int, stride: int) -> None:
+    def __init__(self, channels: tuple[int, ...], width: int, level: int) -> None:
         super().__init__()
         fine = 64
         half, quarter, *coarse = channels
@@ -37,8 +37,8 @@ class ShuffleDecoder(nn.Module):
         laterals = [*reversed(coarse[:-1]), quarter]
         self.laterals = nn.ModuleList(ConvNorm(c, i, 1) for c, i in zip(laterals, inputs, strict=True))
         self.merges = nn.ModuleList(ConvNorm(i, o, 3) for i, o in zip(inputs, widths, strict=True))
-        self.stride = stride
-        if stride == 2:
+        self.level = level
+        if level == 0:
             self.finest = nn.Sequential(nn.Conv2d(width, 4 * fine, 1), nn.PixelShuffle(2))
             self.detail = nn.Conv2d(half, fine, 1)
         else:
@@ -53,16 +53,16 @@ class ShuffleDecoder(nn.Module):
             x = F.interpolate(x, size=skip.shape[-2:], mode="nearest")
             x = merge(x + lateral(skip))
         fine = self.finest(x)
-        if self.stride == 2:
+        if self.level == 0:
             fine = fine + self.detail(half)
         fine = self.last(fine)
         return Decoded(fine, fine, x)
 
 
 class UNetDecoder(nn.Module):
-    """Coarse to fine by joining each finer map (Ronneberger et al., 2015): 3DNBF's for ResNet-50. Stride 4."""
+    """Coarse to fine by joining each finer map (Ronneberger et al., 2015): 3DNBF's for ResNet-50. Level 1."""
 
-    def __init__(self, channels: tuple[int, ...], width: int, stride: int = 4) -> None:
+    def __init__(self, channels: tuple[int, ...], width: int, level: int = 1) -> None:
         super().__init__()
         top, *skips = reversed(channels[1:])
         self.top = _twice(top, skips[0], skips[0])
@@ -79,9 +79,9 @@ class UNetDecoder(nn.Module):
 
 
 class JoinDecoder(nn.Module):
-    """Convolves coarser maps up to stride 4, a step for each octave, and joins all: 3DNBF's for HRNet."""
+    """Convolves coarser maps up to level 1, a step for each octave, and joins all: 3DNBF's for HRNet."""
 
-    def __init__(self, channels: tuple[int, ...], width: int, stride: int = 4) -> None:
+    def __init__(self, channels: tuple[int, ...], width: int, level: int = 1) -> None:
         super().__init__()
         maps = channels[1:]
         self.climbs = nn.ModuleList(

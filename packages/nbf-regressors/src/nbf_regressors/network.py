@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from nbf_core.errors import ConfigError, ShapeError
 from nbf_core.types import RegressorOutput
-from nbf_regressors.backbones import BACKBONES, load_imagenet_lite0
+from nbf_regressors.backbones import BACKBONES, PRETRAINED
 from nbf_regressors.config import PareCokeConfig
 from nbf_regressors.decoders import DECODERS
 from nbf_regressors.heads import PareHead, PartGuidedHead
@@ -22,7 +22,9 @@ class PareCokeNetwork(nn.Module):
         self.config = config
         self.channels, self.image_size, self.map_size = config.channels, config.image_size, config.map_size
         self.backbone = BACKBONES[config.backbone](config.frozen)
-        self.decoder = DECODERS[config.decoder](self.backbone.channels, config.width, _stride(config))
+        self.decoder = DECODERS[config.decoder](
+            self.backbone.channels, config.width, _level(config, self.backbone.finest)
+        )
         fine, parts, pooled = self.decoder.widths
         self.to_features = nn.Conv2d(fine, config.channels, 1, bias=config.decoder == "shuffle")
         self.to_parts = nn.Conv2d(parts, joints + 1, 1)
@@ -31,9 +33,9 @@ class PareCokeNetwork(nn.Module):
         else:
             self.head = PartGuidedHead(joints, shapes, pooled, self.backbone.channels[-1], config.hidden)
         if config.pretrained:
-            if config.backbone != "efficientnet-lite0":
-                raise ConfigError(f"regressor.pretrained: there are no ImageNet weights for {config.backbone!r}")
-            load_imagenet_lite0(self.backbone)
+            if config.backbone not in PRETRAINED:
+                raise ConfigError(f"regressor.pretrained: there are no free weights for {config.backbone!r}")
+            PRETRAINED[config.backbone](self.backbone)
         self.to(memory_format=torch.channels_last)
 
     def train(self, mode: bool = True) -> PareCokeNetwork:
@@ -51,7 +53,7 @@ class PareCokeNetwork(nn.Module):
             size = self.image_size
             raise ShapeError(f"images: expected [b, 3, {size}, {size}], got {tuple(images.shape)}")
         # Depthwise convolutions are slower in bfloat16 than in float32 on a CPU (27 against 62 pictures a second).
-        keep = self.config.backbone == "efficientnet-lite0" and images.device.type == "cpu"
+        keep = self.config.backbone in ("efficientnet-lite0", "blazepose") and images.device.type == "cpu"
         with torch.autocast("cpu", enabled=torch.is_autocast_enabled("cpu") and not keep):
             maps = self.backbone(images)
         decoded = self.decoder(maps)
@@ -61,12 +63,15 @@ class PareCokeNetwork(nn.Module):
         return RegressorOutput(rotations, betas, camera, self.to_features(decoded.features), parts)
 
 
-def _stride(config: PareCokeConfig) -> int:
-    """Image pixels to a pixel of the maps. Raises ConfigError where the decoder cannot give it."""
+def _level(config: PareCokeConfig, finest: int) -> int:
+    """Which of the backbone's maps, whose first has stride ``finest``, is as large as the feature map.
+
+    Raises ConfigError where the decoder cannot give a map of that size.
+    """
     stride = config.image_size / config.map_size
-    known = (2, 4) if config.decoder == "shuffle" else (4,)
+    known = (finest, 2 * finest) if config.decoder == "shuffle" else (2 * finest,)
     if stride not in known:
         wanted = " or ".join(map(str, known))
-        given = f"for the decoder {config.decoder!r}, got {stride:g}"
+        given = f"for {config.backbone!r} with the decoder {config.decoder!r}, got {stride:g}"
         raise ConfigError(f"regressor.map_size: image_size / map_size must be {wanted} {given}")
-    return int(stride)
+    return int(stride) // finest - 1

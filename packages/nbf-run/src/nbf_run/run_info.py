@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import shlex
@@ -25,7 +26,8 @@ def write_run_info(
     """Write ``run.json`` into the run directory ``out``, and return it.
 
     It holds the resolved pipeline, versions, seed, machine and command of this process, and of the weights
-    (where any are used) what they say of themselves. ``task`` is what is done: "fit", "train", ...
+    (where any are used) what they say of themselves. ``task`` is what is done: "fit", "train", ... A run that goes on in
+    the same folder keeps what its earlier processes wrote, the oldest first, under ``earlier``.
     """
     info = {
         "schema": 1,
@@ -38,9 +40,21 @@ def write_run_info(
         "weights": None if weights is None else {"file": weights.path.name, "metadata": weights.metadata},
         "versions": versions(),
         "machine": machine(device),
+        "earlier": _earlier(out / "run.json", task),
     }
     write_json(out / "run.json", info)
     return info
+
+
+def _earlier(path: Path, task: str) -> list[dict[str, Any]]:
+    """What former processes of this run wrote; none where the file is missing, damaged or of another task."""
+    try:
+        former = json.loads(path.read_text(encoding="utf-8"))
+        if former["task"] != task:
+            return []
+        return [*former.pop("earlier", []), former]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 def versions() -> dict[str, str]:

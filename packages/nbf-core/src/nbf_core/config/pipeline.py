@@ -127,13 +127,7 @@ def validate(
     for key in table:
         if key not in known:
             raise ConfigError(f"{label}: {key}: unknown key{_nearest(key, known)}")
-    sections: dict[str, Section] = {}
-    for name, kind in SECTION_KINDS.items():
-        if name in table:
-            sections[name] = _component(table[name], name, kind, label, manager)
-    for name, value in _table(table.get("priors", {}), "priors", label).items():
-        key = f"priors.{name}"
-        sections[key] = _component({"use": name, **_table(value, key, label)}, key, "priors", label, manager)
+    sections = _components(table, label, manager)
     checked = {
         name: check(model, _table(table.get(name, {}), name, label), name, label) for name, model in options.items()
     }
@@ -158,6 +152,24 @@ def check(model: type[BaseModel], values: Mapping[str, Any], section: str, label
         if first["type"] == "missing":
             raise ConfigError(f"{label}: {key}: this key is missing") from error
         raise ConfigError(f"{label}: {key}: {first['msg']}, got {first.get('input')!r}") from error
+
+
+def _components(table: dict[str, Any], label: str, manager: PluginManager) -> dict[str, Section]:
+    """All sections that name a component. A PluginError names every component that is missing, not the first alone."""
+    wanted = [(name, kind, table[name]) for name, kind in SECTION_KINDS.items() if name in table]
+    for name, value in _table(table.get("priors", {}), "priors", label).items():
+        key = f"priors.{name}"
+        wanted.append((key, "priors", {"use": name, **_table(value, key, label)}))
+    sections: dict[str, Section] = {}
+    missing: list[str] = []
+    for name, kind, value in wanted:
+        try:
+            sections[name] = _component(value, name, kind, label, manager)
+        except PluginError as error:
+            missing.append(str(error))
+    if missing:
+        raise PluginError("; ".join([missing[0], *(text.removeprefix(f"{label}: ") for text in missing[1:])]))
+    return sections
 
 
 def _component(value: Any, name: str, kind: str, label: str, manager: PluginManager) -> Section:

@@ -27,5 +27,9 @@ class Regressor(Protocol):
     def __call__(self, images: Float[Tensor, "b 3 h w"]) -> RegressorOutput: ...
 
     def loss(self, output: RegressorOutput, sample: Sample, body: BodyModel) -> dict[str, Float[Tensor, ""]]:
-        """The weighted supervised terms by name, on a collated batch; labels the sample lacks are left out."""
+        """The weighted supervised terms by name, on a collated batch; labels the sample lacks are left out.
+
+        Under torch.distributed every process calls this once a batch, and it may be collective: weighted means are
+        those of the joined batch.
+        """
         ...

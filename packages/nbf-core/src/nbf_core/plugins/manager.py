@@ -36,7 +36,7 @@ KNOWN_PROVIDERS: dict[str, dict[str, str]] = {
     "datasets": {"synthetic": "nbf-data-synthetic", "image-folder": "nbf-datasets", "mixed": "nbf-datasets"},
     "detectors": {"blazepose": "nbf-detect-blazepose"},
     "metrics": dict.fromkeys(("mpjpe", "pa-mpjpe", "pve", "3dpck", "3dpck-auc", "pckh"), "nbf-metrics"),
-    "weights": {"small": "nbf-model-small"},
+    "weights": {"small": "nbf-model-small", "blazepose-full": "nbf-detect-blazepose"},
     "pipelines": {
         **dict.fromkeys(
             ("demo", "bench", "correspondence", "smplify", "3dnbf-fit", "3dnbf-stage1", "3dnbf-stage2"), "nbf-run"

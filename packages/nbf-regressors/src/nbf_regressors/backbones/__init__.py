@@ -1,6 +1,7 @@
-"""Backbones: images to feature maps at strides 2, 4, 8, 16 and 32."""
+"""Backbones: images to feature maps, each half as large as the one before; ``finest`` is the first one's stride."""
 
 from nbf_regressors.backbones.base import Backbone
+from nbf_regressors.backbones.blazepose import BlazePose, load_blazepose
 from nbf_regressors.backbones.hrnet import hrnet_w32
 from nbf_regressors.backbones.resnet import resnet50
 from nbf_regressors.backbones.small import efficientnet_lite0, load_imagenet_lite0, plain
@@ -10,6 +11,10 @@ BACKBONES = {
     "efficientnet-lite0": efficientnet_lite0,
     "resnet50": resnet50,
     "hrnet-w32": hrnet_w32,
+    "blazepose": BlazePose,
 }
 
-__all__ = ["BACKBONES", "Backbone", "load_imagenet_lite0"]
+PRETRAINED = {"efficientnet-lite0": load_imagenet_lite0, "blazepose": load_blazepose}
+"""What fills a backbone with free weights, for those that have some."""
+
+__all__ = ["BACKBONES", "PRETRAINED", "Backbone"]

@@ -13,9 +13,11 @@ IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 class Backbone(nn.Module):
     """``stages`` run one after another; each one's output is a feature map, ``channels`` its widths.
 
-    The maps have strides 2, 4, 8, 16 and 32. Images are in [0, 1] and are normalised by ``mean`` and ``std``, of
-    one value or of three. The first ``frozen`` stages are not trained and stay in evaluation mode.
+    The maps have strides 2 (``finest``), 4, 8, 16 and 32. Images are in [0, 1] and are normalised by ``mean`` and
+    ``std``, of one value or of three. The first ``frozen`` stages are not trained and stay in evaluation mode.
     """
+
+    finest = 2
 
     def __init__(
         self,

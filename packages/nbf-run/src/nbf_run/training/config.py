@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -21,8 +22,10 @@ class TrainOptions(Config):
     **What the bank sees.** ``kernel_features``: ``pixels``, ``samples_per_image`` random body pixels of each image by
     the data set's own kernel map; ``rendered``, each kernel's mean over the pixels that the pipeline's renderer
     draws it in (published); or ``mesh``, its mean over the pixels whose surface is nearest to it.
-    **Rates.** The learning rate climbs for ``warmup`` steps and then falls along a cosine or stays; the backbone's is
-    ``backbone_rate`` times as high. ``clip`` bounds the gradient's norm (0: not at all).
+    **Rates.** The learning rate climbs for ``warmup`` steps and then falls along a cosine, stays, or (``trapezoid``)
+    stays and falls along a line over the last ``fall`` of the steps: a run can then be made longer (``--resume``,
+    ``steps``) at any time before it falls. The backbone's is ``backbone_rate`` times as high. ``clip`` bounds the
+    gradient's norm (0: not at all).
     **Measuring.** Every ``validate_every`` steps ``validation_samples`` samples of the split ``val`` are measured; the
     checkpoint with the best ``monitor`` is kept as ``best.ckpt``.
     **Start.** ``start_from`` is a model file, a checkpoint or the name of installed weights, whose regressor
@@ -47,7 +50,8 @@ class TrainOptions(Config):
     learning_rate: float = Field(1.2e-3, gt=0)
     backbone_rate: float = Field(1.0, gt=0)
     weight_decay: float = Field(0.02, ge=0)
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "trapezoid"] = "cosine"
+    fall: float = Field(0.25, gt=0, le=1)
     warmup: int = Field(300, ge=0)
     clip: float = Field(1.0, ge=0)
     kernel_features: Literal["pixels", "rendered", "mesh"] = "pixels"
@@ -67,3 +71,14 @@ class TrainOptions(Config):
         epoch = max(1, (self.epoch_samples or samples) // (self.batch_size * processes * self.accumulate))
         limits = [self.steps, self.epochs and self.epochs * epoch]
         return min((limit for limit in limits if limit), default=DEFAULT_STEPS), epoch
+
+    def rate(self, step: int, steps: int) -> float:
+        """The learning rate of a step of a run of ``steps``, as a share of ``learning_rate``."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        if self.schedule == "constant":
+            return 1.0
+        if self.schedule == "trapezoid":
+            return min(1.0, max(0.01, (steps - step) / (self.fall * steps)))
+        progress = min(1.0, (step - self.warmup) / max(1, steps - self.warmup))
+        return 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2

@@ -203,15 +203,6 @@ class Training(L.LightningModule):
         optimizer = kind([group for group in groups if group["params"]], betas=config.betas)
         if self.plan.start.checkpoint is not None:
             load_optimizer(optimizer, self.regressor, self.plan.start.checkpoint)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self.rate(step + self.plan.start.step))
+        begun, steps = self.plan.start.step, self.plan.steps
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: config.rate(step + begun, steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def rate(self, step: int) -> float:
-        """The learning rate of a step as a share of the configured one."""
-        warmup = self.config.warmup
-        if step < warmup:
-            return (step + 1) / warmup
-        if self.config.schedule == "constant":
-            return 1.0
-        progress = min(1.0, (step - warmup) / max(1, self.plan.steps - warmup))
-        return 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
