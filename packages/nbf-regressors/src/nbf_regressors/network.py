@@ -52,10 +52,7 @@ class PareCokeNetwork(nn.Module):
         if images.ndim != 4 or tuple(images.shape[1:]) != (3, self.image_size, self.image_size):
             size = self.image_size
             raise ShapeError(f"images: expected [b, 3, {size}, {size}], got {tuple(images.shape)}")
-        # Depthwise convolutions are slower in bfloat16 than in float32 on a CPU (27 against 62 pictures a second).
-        keep = self.config.backbone in ("efficientnet-lite0", "blazepose") and images.device.type == "cpu"
-        with torch.autocast("cpu", enabled=torch.is_autocast_enabled("cpu") and not keep):
-            maps = self.backbone(images)
+        maps = self.backbone(images)
         decoded = self.decoder(maps)
         parts = self.to_parts(decoded.parts)
         with torch.autocast(images.device.type, enabled=False):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nbf_core.errors import AssetError
 from nbf_core.weights import read_weights
+from nbf_regressors.backbones.base import depthwise_precision
 
 
 class _Conv(nn.Sequential):
@@ -101,7 +102,14 @@ class BlazePose(nn.Module):
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
         x = images.contiguous(memory_format=torch.channels_last)
         maps = []
-        for stage in self.down:
+        for stage in self.down[: self.frozen]:
+            x = stage(x)
+            maps.append(x)
+        with depthwise_precision(x):
+            return self._rest(x.float(), [skip.float() for skip in maps])
+
+    def _rest(self, x: Tensor, maps: list[Tensor]) -> list[Tensor]:
+        for stage in self.down[self.frozen :]:
             x = stage(x)
             maps.append(x)
         deepest = self.deepest(x)

@@ -39,7 +39,7 @@ def efficientnet_lite0(frozen: int = 0) -> Backbone:
             blocks[-1].append(block)
             inputs = outputs
     stages = [nn.Sequential(*group) for group in blocks]
-    return Backbone(stages, (16, 24, 40, 112, 320), frozen, mean=(127 / 255,), std=(128 / 255,))
+    return Backbone(stages, (16, 24, 40, 112, 320), frozen, mean=(127 / 255,), std=(128 / 255,), depthwise=True)
 
 
 def load_imagenet_lite0(backbone: Backbone) -> None:
