@@ -98,7 +98,8 @@ class Keeper(L.Callback):
             names = sorted({name for terms in everything for name in terms})
             values = {name: [terms[name] for terms in everything if name in terms] for name in names}
             losses = {f"loss/{name}": sum(value) / len(value) for name, value in values.items()}
-            rates = {"learning_rate": module.config.learning_rate * module.rate(step - 1)}
+            share = module.config.rate(step - 1, module.plan.steps)
+            rates = {"learning_rate": module.config.learning_rate * share}
             self.journal.note_losses(
                 step, round(step / self.epoch, 3), {**losses, **rates, "gradient_norm": module.gradient_norm}
             )
