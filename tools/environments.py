@@ -28,7 +28,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "tools" / "constraints.txt"
-DEV_REQUIREMENTS = ("pytest", "hypothesis", "beartype", "ruff", "import-linter", "packaging")
+OPTIONAL = ("av", "cdflib", "h5py", "scipy", "viser")  # of the packages' extras, so that their tests run
+DEV_REQUIREMENTS = ("pytest", "hypothesis", "beartype", "ruff", "import-linter", "packaging", *OPTIONAL)
 BUILD_REQUIREMENTS = ("poetry-core",)
 CUDA_NAMES = ("nvidia-", "cuda-", "triton")
 

@@ -97,8 +97,8 @@ def pipeline(tmp_path, data: str):
 
 
 def test_a_missing_plugin_of_a_part_is_named_with_its_part(tmp_path):
-    path = pipeline(tmp_path, "[data.parts.coco]\nuse = 'humandata'\nratio = 1\n")
-    with pytest.raises(PluginError, match=r"p.toml: data.parts.coco.use: no dataset named 'humandata'"):
+    path = pipeline(tmp_path, "[data.parts.coco]\nuse = 'skeletons'\nratio = 1\n")
+    with pytest.raises(PluginError, match=r"p.toml: data.parts.coco.use: no dataset named 'skeletons'"):
         load_pipeline(path)
 
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from nbf_core.errors import AssetError, ShapeError
+from nbf_core.pickles import read_pickled_arrays
 from nbf_core.types import BodyParams
 from nbf_fitters.config import MixturePoseConfig
-from nbf_fitters.pickled_arrays import read_pickled_arrays
 from nbf_fitters.priors_mixture import MixturePosePrior, read_mixture, write_mixture
 
 SIZE = 69
@@ -106,7 +106,7 @@ def test_nothing_in_a_pickle_is_executed(tmp_path):
     for protocol in (0, 2, 4):
         for call in (Call(os.mkdir, str(trace)), Call(eval, f"open({str(trace)!r}, 'w')"), Call(np.load, str(trace))):
             path.write_bytes(pickle.dumps({**mixture(1), "more": call}, protocol))
-            with pytest.raises(AssetError, match=r"gmm_08.pkl: not a pickle of plain arrays: .*not an array of number"):
+            with pytest.raises(AssetError, match=r"gmm_08.pkl: .*it names .*could run code; nothing in it was run"):
                 read_mixture(path)
             assert not trace.exists()
 
@@ -114,11 +114,11 @@ def test_nothing_in_a_pickle_is_executed(tmp_path):
 @pytest.mark.parametrize(
     "content, words",
     [
-        (b"", "not a pickle"),
-        (pickle.dumps(mixture(1))[:500], "not a pickle"),
+        (b"", "cut short"),
+        (pickle.dumps(mixture(1))[:500], "cut short"),
         (pickle.dumps([1, 2]), "expected a dictionary"),
-        (pickle.dumps({"means": np.array([object, None])}, 2), "not a pickle"),
-        (b"c_codecs\nencode\n(N}V__defaults__\n(I1\ntstb.", "an unexpected state|not a pickle"),
+        (pickle.dumps({"means": np.array([object, None])}, 2), "in place of a value"),
+        (b"c_codecs\nencode\n(N}V__defaults__\n(I1\ntstb.", "damaged"),
     ],
 )
 def test_other_pickles_are_named(tmp_path, content, words):

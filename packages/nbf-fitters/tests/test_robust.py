@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from fitting_fakes import DenseRenderer, FixedBank, StickBody, disturb, observe, people
+from odd_people import ODD, UNUSABLE, all_hidden, finite, spoiled
 
 from nbf_core.types import BodyParams
 from nbf_fitters.config import SmplifyConfig, StagedConfig
@@ -14,7 +15,6 @@ from nbf_fitters.staged import StagedFitter
 BODY = StickBody()
 BANK = FixedBank(BODY)
 SHORT = {"parameters": ["orientation", "translation", "body_pose", "betas"], "steps": 3}
-MAPS = ("silhouette", "object_score", "clutter_score")
 
 
 def fitter(kind=StagedConfig, **changes):
@@ -27,95 +27,9 @@ def scene(count=3):
     return observe(BODY, BANK, truth, camera), disturb(truth, 10)
 
 
-def finite(result) -> bool:
-    tensors = [result.loss, result.start_loss, *result.trace.values(), *(getattr(result, name) for name in MAPS)]
-    for params in (result.params, result.start, *result.history.values()):
-        tensors += [getattr(params, name) for name in ("global_orient", "body_pose", "betas", "transl")]
-    return all(tensor.isfinite().all() for tensor in tensors)
-
-
-def nothing_odd(i, observation, start):
-    """Nothing is wrong with this one."""
-
-
-def nan_features(i, observation, start):
-    observation.features[i] = math.nan
-
-
-def no_keypoint(i, observation, start):
-    observation.keypoints[i, :, 2] = 0
-
-
-def nan_keypoints(i, observation, start):
-    observation.keypoints[i, ::2, 0] = math.nan
-
-
-def far_keypoints(i, observation, start):
-    observation.keypoints[i, :, :2] = 1e9
-
-
-def all_hidden(i, observation, start):
-    observation.features[i] = BANK.clutter()[0][:, None, None]
-    observation.keypoints[i, :, 2] = 0
-
-
-def no_features(i, observation, start):
-    observation.features[i] = 0
-
-
-def half_outside(i, observation, start):
-    keypoints, width = observation.keypoints[i], observation.camera.size[1]
-    keypoints[:, 0] += width / 2
-    keypoints[:, 2] *= keypoints[:, 0] < width
-    start.transl[i, 0] += 0.6
-
-
-def far_away(i, observation, start):
-    start.transl[i] = 1e6
-
-
-def behind(i, observation, start):
-    start.transl[i] = -3
-
-
-def inside_the_camera(i, observation, start):
-    start.transl[i] = 0
-
-
-def nan_start(i, observation, start):
-    start.body_pose[i] = math.nan
-
-
-def endless_start(i, observation, start):
-    start.transl[i] = math.inf
-
-
-def many_turns(i, observation, start):
-    start.body_pose[i] = 1e4
-    start.global_orient[i] = -1e4
-
-
-def giant(i, observation, start):
-    start.betas[i] = 1e3
-
-
-def flat_camera(i, observation, start):
-    observation.camera.focal[i] = 1e-9
-
-
-UNUSABLE = (nan_features, nan_start, endless_start)
-ODD = (
-    *(nothing_odd, no_keypoint, nan_keypoints, far_keypoints, all_hidden, no_features, half_outside, far_away),
-    *(behind, inside_the_camera, many_turns, giant, flat_camera, *UNUSABLE, nothing_odd),
-)
-
-
 def odd_people():
-    """One person for each oddity, those at both ends as they should be."""
-    observation, start = (record.clone() for record in scene(len(ODD)))
-    for i, spoil in enumerate(ODD):
-        spoil(i, observation, start)
-    return observation, start
+    """One person for each oddity."""
+    return spoiled(*scene(len(ODD)), BANK)
 
 
 @pytest.mark.parametrize("kind", [StagedConfig, SmplifyConfig])

@@ -117,3 +117,13 @@ def test_a_single_frame_that_looks_alike_turned_round_does_not_flip_in_a_film():
     result = tool.fit_sequence(observation, start)
     turn = roma.rotvec_geodesic_distance(result.params.global_orient, truth.global_orient)
     assert turn.max() < 1
+
+
+def test_a_film_in_pieces_is_the_film_in_windows():
+    truth, observation, start = film(8)
+    tool = fitter(sequence={"window": 4})
+    whole = tool.fit_sequence(observation, start)
+    first = tool.fit_sequence(observation[:4], start[:4])
+    second = tool.fit_sequence(observation[4:], start[4:], first.params[-2:])
+    torch.testing.assert_close(torch.cat([first.params.transl, second.params.transl]), whole.params.transl)
+    torch.testing.assert_close(torch.cat([first.params.betas, second.params.betas]), whole.params.betas)

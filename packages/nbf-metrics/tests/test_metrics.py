@@ -11,10 +11,24 @@ from hypothesis import strategies as st
 from nbf_core.contracts import Metric
 from nbf_core.errors import ShapeError
 from nbf_core.plugins import PluginManager
-from nbf_metrics import Auc3d, Mpjpe, PaMpjpe, Pck3d, Pckh, Pve, plugin
-from nbf_metrics.config import PckhConfig
+from nbf_metrics import (
+    Acceleration,
+    Auc3d,
+    Mpjpe,
+    OcclusionIou,
+    PaAuc3d,
+    PaMpjpe,
+    PaPck3d,
+    Pck3d,
+    Pckh,
+    Pve,
+    align_scale,
+    plugin,
+    set_share,
+)
+from nbf_metrics.config import PaPck3dConfig, PckhConfig
 
-ALL = [Mpjpe, PaMpjpe, Pve, Pck3d, Auc3d, Pckh]
+ALL = [Mpjpe, PaMpjpe, Pve, Pck3d, Auc3d, PaPck3d, PaAuc3d, Pckh]
 SEEDS = st.integers(0, 10_000)
 
 
@@ -28,7 +42,7 @@ def bodies(seed: int, b: int = 3, n: int = 24, d: int = 3):
 
 
 def dimensions(metric) -> int:
-    return 2 if metric.takes == "keypoints" else 3
+    return {"keypoints": 2, "occlusion": 1}.get(metric.takes, 3)
 
 
 def test_every_name_of_the_plugin_can_be_built_and_keeps_the_contract():
@@ -36,7 +50,10 @@ def test_every_name_of_the_plugin_can_be_built_and_keeps_the_contract():
     manager.register(plugin, "nbf-metrics")
     assert not manager.failures
     entries = manager.entries("metrics")
-    assert set(entries) == {"mpjpe", "pa-mpjpe", "pve", "3dpck", "3dpck-auc", "pckh"}
+    assert set(entries) == {
+        *("mpjpe", "pa-mpjpe", "pve", "pckh", "3dpck", "3dpck-auc", "pa-3dpck", "pa-3dpck-auc"),
+        *("acceleration", "occlusion-iou"),
+    }
     for entry in entries.values():
         assert isinstance(entry.load()(entry.load_config()()), Metric)
 
@@ -45,7 +62,7 @@ def test_every_name_of_the_plugin_can_be_built_and_keeps_the_contract():
 def test_a_perfect_prediction_is_best_and_nothing_visible_is_nan(kind):
     metric = kind()
     _, truth, visible, _ = bodies(0, d=dimensions(metric))
-    best = {"mm": 0.0, "%": 100.0}[metric.unit] if kind is not Auc3d else 100 * 30 / 31
+    best = {"mm": 0.0, "%": 100.0}[metric.unit] if kind not in (Auc3d, PaAuc3d) else 100 * 30 / 31
     assert torch.allclose(metric(truth, truth, visible), torch.full((3,), best).double(), atol=1e-6)
     visible[1] = 0
     assert metric(truth, truth, visible).isnan().tolist() == [False, True, False]
@@ -72,7 +89,7 @@ def test_a_prediction_that_is_no_number_stays_visible_and_spoils_nobody_else(kin
     assert torch.allclose(spoilt[[0, 2]], former[[0, 2]])
 
 
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind", [*ALL, Acceleration, OcclusionIou])
 @pytest.mark.wrong_shapes
 def test_wrong_shapes_are_named(kind):
     metric = kind()
@@ -83,6 +100,12 @@ def test_wrong_shapes_are_named(kind):
         metric(predicted, truth[:1], visible)
     with pytest.raises(ShapeError, match="visible"):
         metric(predicted, truth, visible[:, :3])
+
+
+@pytest.mark.wrong_shapes
+def test_a_wrong_shape_of_what_is_visible_is_named():
+    with pytest.raises(ShapeError, match="visible"):
+        set_share(torch.ones(2, 3, dtype=torch.bool), torch.ones(2, 2))
 
 
 def test_inputs_are_not_overwritten():
@@ -134,11 +157,29 @@ def test_a_mirrored_body_is_not_excused():
     assert (PaMpjpe()(mirrored, truth, torch.ones(3, 24)) > 100).all()
 
 
-def test_two_visible_joints_are_too_few_to_align():
+@pytest.mark.parametrize("kind", [PaMpjpe, PaPck3d, PaAuc3d])
+def test_two_visible_joints_are_too_few_to_align(kind):
     predicted, truth, visible, _ = bodies(6)
     visible[0] = 0
     visible[0, :2] = 1
-    assert PaMpjpe()(predicted, truth, visible).isnan().tolist() == [True, False, False]
+    assert kind()(predicted, truth, visible).isnan().tolist() == [True, False, False]
+
+
+def test_aligned_on_all_joints_the_hidden_ones_matter():
+    predicted, truth, visible, _ = bodies(8)
+    moved = torch.where(visible[..., None] > 0, predicted, predicted + 5)
+    published = PaPck3d(PaPck3dConfig(align_on="all", threshold=300))
+    assert not torch.allclose(published(moved, truth, visible), published(predicted, truth, visible))
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS)
+def test_aligned_shares_are_the_same_after_any_similarity_of_the_prediction(seed):
+    predicted, truth, visible, generator = bodies(seed)
+    rotation = roma.random_rotmat(3, dtype=torch.float64, generator=generator)
+    moved = 0.3 * predicted @ rotation.mT + 2
+    assert torch.allclose(PaPck3d()(moved, truth, visible), PaPck3d()(predicted, truth, visible))
+    assert (PaAuc3d()(moved, truth, visible) <= PaPck3d()(moved, truth, visible)).all()
 
 
 def test_a_body_shrunk_to_a_point_aligns_to_the_centroid():
@@ -175,6 +216,55 @@ def test_pckh_needs_a_head():
     assert Pckh()(truth, truth, torch.ones(1, 14)).isnan().all()
     with pytest.raises(ShapeError, match="head"):
         Pckh(PckhConfig(head=(12, 30)))(truth, truth, torch.ones(1, 14))
+
+
+def test_the_value_of_a_set_counts_every_joint_the_same():
+    hits = torch.tensor([[True, False, True], [True, True, True]])
+    visible = torch.tensor([[1.0, 1, 0], [1, 1, 0]])
+    assert set_share(hits, visible).item() == 75
+
+
+def test_scaling_is_least_squares_and_leaves_nothing_as_it_is():
+    predicted, truth, _, _ = bodies(9)
+    best = align_scale(predicted, truth)
+    for factor in (0.99, 1.01):
+        assert ((best - truth).square().sum((1, 2)) <= (factor * best - truth).square().sum((1, 2))).all()
+    assert not align_scale(torch.zeros_like(truth), truth).any()
+
+
+def test_acceleration_is_that_of_the_middle_of_three_frames():
+    truth = torch.zeros(5, 2, 3)
+    predicted = truth.clone()
+    predicted[2, 0, 0] = 0.01  # one joint jumps by a centimetre for one frame
+    visible = torch.ones(5, 2)
+    metric = Acceleration()
+    assert metric(predicted, truth, visible).tolist() == pytest.approx([torch.nan, 5, 10, 5, torch.nan], nan_ok=True)
+    visible[4, 0] = 0
+    assert metric(predicted, truth, visible)[3].item() == 0  # the other joint alone
+    visible[1] = 0
+    assert metric(predicted, truth, visible).isnan().tolist() == [True, True, True, False, True]
+    assert metric(predicted[:2], truth[:2], visible[:2]).isnan().all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS)
+def test_steady_movement_has_no_acceleration(seed):
+    predicted, truth, _, generator = bodies(seed, b=6)
+    drift = torch.arange(6.0)[:, None, None] * torch.randn(3, generator=generator, dtype=torch.float64)
+    seen = torch.ones(6, 24).double()
+    moved = Acceleration()(predicted + drift, truth, seen)
+    assert torch.allclose(moved, Acceleration()(predicted, truth, seen), equal_nan=True)
+
+
+def test_occlusion_iou_counts_pixels_of_the_body_only():
+    truth = torch.tensor([[1.0, 1, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0]])[..., None]
+    predicted = torch.tensor([[1.0, 0, 1, 1], [0, 0, 0, 1], [0, 1, 0, 0]])[..., None]
+    body = torch.tensor([[1.0, 1, 1, 0]]).expand(3, 4)
+    metric = OcclusionIou()
+    assert metric(predicted, truth, body).tolist() == pytest.approx([100 / 3, torch.nan, 100], nan_ok=True)
+    assert torch.equal(metric(predicted, truth, body).nan_to_num(), metric(truth, predicted, body).nan_to_num())
+    predicted[2, 0] = torch.nan
+    assert metric(predicted, truth, body)[2].isnan()
 
 
 def test_listing_the_metrics_imports_no_torch():

@@ -168,6 +168,20 @@ def test_parts_that_nobody_labelled_are_drawn():
     assert "parts" not in supervised_losses(output, sample, StickBody(), LossWeights())  # has no skin to draw
 
 
+def test_drawn_parts_behind_an_occluder_are_background():
+    body, output = SkinnedBody(), perfect_output(make_sample())
+    sample = replace(make_sample(), part_map=None)
+    drawn = render_parts(body, sample.params, sample.camera, tuple(output.parts.shape[-2:]))
+    hidden = torch.zeros_like(drawn, dtype=torch.bool)
+    hidden[:, : drawn.shape[1] // 2] = True
+    covered = torch.where(hidden, -2, drawn)
+    assert (drawn >= 0)[hidden].any()
+    given = supervised_losses(output, replace(sample, part_map=covered), body, LossWeights())["parts"]
+    assert torch.equal(supervised_losses(output, replace(sample, occluded=hidden), body, LossWeights())["parts"], given)
+    # A body that has no skin to draw
+    assert "parts" not in supervised_losses(output, replace(sample, occluded=hidden), StickBody(), LossWeights())
+
+
 def test_the_published_weights_are_the_terms():
     known = {"keypoints_3d": 5.0, "keypoints_2d": 2.5, "rotations": 1.0, "shape": 0.001, "camera_prior": 1.0}
     assert {name: getattr(PUBLISHED, name) for name in known} == known

@@ -2,322 +2,190 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import subprocess
 import sys
-from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import nn
+from bench_fakes import Fitter, Regressor
+from bench_setting import HOMES, cell, manager, method, read_report, timeless, write_pipeline
 
-import nbf_metrics.plugin
-from nbf_core.config import Config
-from nbf_core.conventions import H36M_17, SMPL_24
 from nbf_core.errors import ConfigError, InputError, PluginError
-from nbf_core.plugins import ComponentEntry, PluginManager, hookimpl
-from nbf_core.types import BodyOutput, BodyParams, Camera, FitResult, RegressorOutput, Sample
-from nbf_core.weights import save_weights
+from nbf_core.plugins import ComponentEntry, hookimpl
 from nbf_run.bench import bench, print_report
-from nbf_run.bench.summary import compare, summarise
+from nbf_run.bench.files import read_table
 
-FAKES = "nbf_run_bench_fakes"
-sys.modules[FAKES] = sys.modules[__name__]
-
-REST = torch.randn(24, 3, generator=torch.Generator().manual_seed(0)) * 0.4
-CAMERA = Camera.from_field((32, 32), 60.0)
-
-
-class Empty(Config):
-    pass
-
-
-class RegressorConfig(Config):
-    weights: str | None = None
-
-
-class FitterConfig(Config):
-    push: float = 0.0
-
-
-class DataConfig(Config):
-    size: int = 5
-    patch_size: int = 0
-    bad: tuple[int, ...] = ()
-    untrue: tuple[int, ...] = ()
-
-
-class Body(nn.Module):
-    """24 joints that are vertices and kernels too; the pose moves each joint by itself."""
-
-    def __init__(self, config):
-        super().__init__()
-        pick = torch.zeros(17, 24)
-        for i, name in enumerate(H36M_17):
-            pick[i, SMPL_24.index(name) if name in SMPL_24 else i] = 1
-        self.spec = SimpleNamespace(
-            name="dots", kernel_rest=REST, keypoint_weights={"h36m-17": pick}, parents=(-1, *range(23))
-        )
-
-    def forward(self, params, vertices=True):
-        moved = torch.cat([torch.zeros_like(params.global_orient)[:, None], params.body_pose], 1)
-        points = REST + moved + params.transl[:, None]
-        return BodyOutput(points, points[:, :0], points, points if vertices else None)
-
-    def keypoints(self, output, name):
-        return self.spec.keypoint_weights[name] @ output.joints
-
-
-class Renderer:
-    def __init__(self, config):
-        pass
-
-
-class Bank(nn.Module):
-    def __init__(self, config, spec, channels):
-        super().__init__()
-        self.features = nn.Parameter(torch.eye(25)[:24, None])
-
-    def clutter(self, centers=1):
-        return torch.eye(25)[24:]
-
-
-class Regressor(nn.Module):
-    """Sees the rest pose in everything, and features of kernel 0 everywhere."""
-
-    channels, image_size, map_size = 25, 32, 4
-
-    def __init__(self, config, spec):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(1))
-
-    def forward(self, images):
-        b = len(images)
-        if (images == 0).all(-1).all(-1).all(-1).any():
-            raise RuntimeError("a black picture")
-        features = torch.zeros(b, 25, 4, 4)
-        features[:, 0] = 2
-        rotations = torch.eye(3).expand(b, 24, 3, 3)
-        weak = torch.tensor([1.0, 0, 0]).expand(b, 3)
-        return RegressorOutput(rotations, torch.zeros(b, 10), weak, features, torch.zeros(b, 25, 4, 4))
-
-
-class Fitter:
-    """Pushes every joint sideways, and remembers what it was handed."""
-
-    seen: list = []
-
-    def __init__(self, config, body, renderer, bank, priors, trust):
-        self.push, self.trust = config.push, trust
-
-    def fit(self, observation, start):
-        Fitter.seen.append((self.trust, observation.keypoints is not None, self.push))
-        pose = start.body_pose + torch.tensor([self.push, 0, 0])
-        b = len(pose)
-        params = BodyParams(start.global_orient, pose, start.betas, start.transl)
-        flat = torch.zeros(b)
-        kept = torch.ones(b, dtype=torch.bool)
-        return FitResult(params, start, flat, flat + 1, kept, torch.zeros(b, 4, 4), torch.zeros(b, 4, 4) > 0)
-
-
-class Data:
-    """True bodies are pushed 5 cm sideways."""
-
-    def __init__(self, config, body):
-        self.config = config
-
-    def __len__(self):
-        return self.config.size
-
-    def __getitem__(self, index):
-        if index in self.config.bad:
-            raise OSError("the disk is full")
-        params = BodyParams.neutral()
-        params.body_pose[:, 0] = 0.05
-        params.transl[2] = 4
-        visible = torch.ones(24)
-        visible[12:] = 0 if self.config.patch_size else 1
-        image = torch.full((3, 32, 32), 0 if index in self.config.untrue else 9, dtype=torch.uint8)
-        return Sample(
-            image=image,
-            camera=CAMERA,
-            index=torch.tensor(index),
-            params=params,
-            detected=torch.ones(25, 3),
-            visible_joints=visible,
-            kernel_map=torch.zeros(4, 4, dtype=torch.long),
-        )
-
-
-class Plugin:
-    NBF_CONTRACT = 1
-
-    @staticmethod
-    def _entry(target, config):
-        return [ComponentEntry(name="fake", target=f"{FAKES}:{target}", config=f"{FAKES}:{config}", summary="")]
-
-    @hookimpl
-    def nbf_body_models(self):
-        return self._entry("Body", "Empty")
-
-    @hookimpl
-    def nbf_renderers(self):
-        return self._entry("Renderer", "Empty")
-
-    @hookimpl
-    def nbf_feature_banks(self):
-        return self._entry("Bank", "Empty")
-
-    @hookimpl
-    def nbf_regressors(self):
-        return self._entry("Regressor", "RegressorConfig")
-
-    @hookimpl
-    def nbf_fitters(self):
-        return self._entry("Fitter", "FitterConfig")
-
-    @hookimpl
-    def nbf_datasets(self):
-        return self._entry("Data", "DataConfig")
-
-
-PIPELINE = """
-schema = 1
-seed = 3
-[body]
-use = "fake"
-[renderer]
-use = "fake"
-[bank]
-use = "fake"
-[regressor]
-use = "fake"
-weights = "WEIGHTS"
-[fitter]
-use = "fake"
-push = 0.02
-[data]
-use = "fake"
-[bench]
-samples = 4
-batch = 3
-resamples = 50
-[[bench.cases]]
-name = "clean"
-[[bench.cases]]
-name = "patch"
-set = { "data.patch_size" = 8 }
-[[bench.methods]]
-name = "start"
-fit = false
-[[bench.methods]]
-name = "both"
-[[bench.methods]]
-name = "features only"
-keypoints = false
-trust = 1.0
-set = { fitter = { push = 0.04 } }
-[[bench.methods]]
-name = "from truth"
-start = "truth"
-"""
+OFF = 23 / 24  # the pelvis does not move
 
 
 @pytest.fixture
-def pipeline(tmp_path, monkeypatch):
-    """A pipeline file, with the fakes and the metrics as the only plugins."""
-    manager = PluginManager()
-    manager.register(Plugin(), "fakes")
-    manager.register(nbf_metrics.plugin, "nbf-metrics")
-    assert not manager.failures
-    for module in ("nbf_run.options", "nbf_run.build", "nbf_run.bench.points", "nbf_core.weights"):
-        monkeypatch.setattr(f"{module}.get_plugin_manager", lambda: manager)
-    weights = tmp_path / "fake.safetensors"
-    tensors = {"regressor.scale": torch.ones(1), "bank.features": torch.eye(25)[:24, None]}
-    save_weights(weights, tensors, {"quality": {"correct_side": 0.825}})
-    path = tmp_path / "fake.toml"
-    path.write_text(PIPELINE.replace("WEIGHTS", str(weights)))
+def use(monkeypatch):
+    """Make a manager the one that everybody asks."""
+
+    def install(*plugins):
+        found = manager(*plugins)
+        for module in HOMES:
+            monkeypatch.setattr(f"{module}.get_plugin_manager", lambda: found)
+        return found
+
+    return install
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A whole run: its report and its folder."""
+    folder, found = tmp_path_factory.mktemp("bench"), manager()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in HOMES:
+            patch.setattr(f"{module}.get_plugin_manager", lambda: found)
+        return bench(write_pipeline(folder), folder / "out"), folder / "out"
+
+
+@pytest.fixture
+def whole(tmp_path, use):
+    """The pipeline file, and all that is written."""
+    use()
     Fitter.seen.clear()
-    return path
+    return write_pipeline(tmp_path)
 
 
-def method(report, case: str, name: str) -> dict:
-    found = next(one for one in report["cases"] if one["name"] == case)
-    return next(one for one in found["methods"] if one["name"] == name)
+@pytest.fixture
+def pipeline(whole, monkeypatch):
+    """The same without pages, which take longer than all the rest."""
+    monkeypatch.setattr("nbf_run.bench.page.write_page", lambda *args: "index.html")
+    return whole
 
 
-def test_methods_are_measured_in_every_case(pipeline, tmp_path):
-    report = bench(pipeline, tmp_path / "out")
-    expected = {"start": 50, "both": 30, "features only": 10, "from truth": 20}
-    for case in ("clean", "patch"):
-        for name, distance in expected.items():
-            found = method(report, case, name)["metrics"]["mpjpe"]["all"]
-            assert found["n"] == 4
-            # The pelvis does not move: 23 of 24 joints are off.
-            assert found["mean"] == pytest.approx(distance * 23 / 24, rel=1e-4)
-            assert found["low"] == pytest.approx(found["high"])
+def test_methods_are_measured_under_every_case(finished):
+    report, _ = finished
+    assert [one["title"] for one in report["cells"]] == ["clean", "adversarial 80 px"]
+    for name, distance in {"start": 50, "both": 30, "features only": 10, "from truth": 20}.items():
+        found = method(report, "clean", name)["metrics"]["mpjpe"]["all"]
+        assert found["n"] == 4
+        assert found["mean"] == pytest.approx(distance * OFF, rel=1e-4)
+        assert found["low"] == pytest.approx(found["high"])
+    assert report["complete"]
 
 
-def test_visible_joints_are_told_apart(pipeline, tmp_path):
-    report = bench(pipeline, tmp_path / "out")
-    metrics = method(report, "patch", "start")["metrics"]
-    assert metrics["mpjpe"]["visible"]["mean"] == pytest.approx(50 * 11 / 12, rel=1e-4)
-    assert set(metrics["pve"]) == {"all"}
-    assert set(metrics["pckh"]) == {"all", "visible"}
+def test_the_worst_occluder_is_found_for_each_metric(finished):
+    report, out = finished
+    worst = cell(report, "adversarial 80 px")
+    start = method(report, "adversarial 80 px", "start")["metrics"]
+    assert set(start) == {"mpjpe", "pckh"}
+    # 11 of 32 px wide, at the right edge of the grid: the sum of the columns' weights there.
+    assert start["mpjpe"]["all"]["mean"] > method(report, "clean", "start")["metrics"]["mpjpe"]["all"]["mean"]
+    places = worst["starts"][0]["places"]["mpjpe"]
+    assert start["mpjpe"]["all"]["mean"] == pytest.approx(max(places), rel=1e-4)
+    rows = read_table(out / "samples.parquet")
+    chosen = {x for x, by in zip(rows["patch_x0"], rows["chosen_by"], strict=True) if "mpjpe" in by}
+    assert len(chosen) == 1
+
+
+def test_methods_of_one_start_share_the_search_and_the_look(pipeline, tmp_path):
+    Regressor.looked = 0
+    report = bench(pipeline, tmp_path / "out", [("bench.samples", 3), ("bench.metrics", ["mpjpe"])])
+    places = cell(report, "adversarial 80 px")["candidates"]
+    assert places == 16
+    assert Regressor.looked == 3 + 3 * places + 3  # clean, the search, what was chosen: whatever the methods
+
+
+def test_visible_joints_are_told_apart(finished):
+    report, _ = finished
+    metrics = method(report, "adversarial 80 px", "start")["metrics"]
+    assert set(metrics["mpjpe"]) == {"all", "visible"}
+    assert set(method(report, "clean", "start")["metrics"]["pve"]) == {"all"}
 
 
 def test_each_method_gets_what_it_asks_for(pipeline, tmp_path):
-    bench(pipeline, tmp_path / "out", [("bench.samples", 1)])
+    bench(pipeline, tmp_path / "out", [("bench.samples", 1), ("bench.matrix", [{"protocols": ["clean"]}])])
     # What correct_side = .825 deserves: half the way up, to the power of 1.5.
     deserved = pytest.approx(0.5**1.5)
-    clean = [(deserved, True, 0.02), (1.0, False, 0.04), (deserved, True, 0.02)]
-    assert Fitter.seen == clean * 2
+    assert Fitter.seen == [(deserved, True, 0.02), (1.0, False, 0.04), (deserved, True, 0.02)]
 
 
-def test_fits_are_compared_with_their_start_person_by_person(pipeline, tmp_path):
-    report = bench(pipeline, tmp_path / "out")
-    assert report["reference"] == "start"
-    against = method(report, "clean", "both")["against_reference"]["mpjpe"]["all"]
-    assert against["mean"] == pytest.approx(-20 * 23 / 24, rel=1e-4)
-    assert against["better"] == 1
+def test_fits_are_compared_with_their_start_person_by_person(finished):
+    report, _ = finished
+    found = method(report, "clean", "both")
+    assert found["reference"] == "start"
+    against = found["against_reference"]["mpjpe"]["all"]
+    assert against["mean"] == pytest.approx(-20 * OFF, rel=1e-4)
+    assert (against["better"], against["verdict"]) == (1, "better")
+    assert against["relative"] == pytest.approx(-0.4)
     assert "against_reference" not in method(report, "clean", "from truth")
 
 
-def test_correspondence_quality_is_reported_per_case(pipeline, tmp_path):
-    quality = bench(pipeline, tmp_path / "out")["cases"][0]["correspondence"]
+def test_the_answer_is_a_sentence_with_its_numbers(finished):
+    answer = finished[0]["answer"]
+    assert (answer["method"], answer["against"], answer["metric"]) == ("both", "start", "mpjpe")
+    assert answer["sentences"][0].startswith("Yes: fitting helps under occlusion, in the one condition")
+    assert "by 19.2 mm (-40 %), from 47.9 to 28.8" in answer["sentences"][2]
+
+
+def test_correspondence_quality_is_reported(finished):
+    quality = finished[0]["cells"][0]["starts"][0]["correspondence"]
     assert quality["correct_side"] == quality["within_10cm"] == quality["body_found"] == 1
 
 
-def test_the_report_is_written_for_programs_and_for_people(pipeline, tmp_path, capsys):
-    report = bench(pipeline, tmp_path / "out")
-    assert json.loads((tmp_path / "out" / "report.json").read_text()) == report
-    with (tmp_path / "out" / "samples.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert len(rows) == 2 * 4 * 4
-    assert float(rows[0]["mpjpe all"]) == pytest.approx(50 * 23 / 24, abs=1e-3)
-    words = (tmp_path / "out" / "report.md").read_text()
-    for part in (
-        "## clean",
-        "## patch (data.patch_size = 8)",
-        "| features only | 9.6 [9.6, 9.6] |",
-        "Visible joints only",
-        "Correspondence",
-    ):
+def test_everything_is_written_for_programs_and_for_people(finished, capsys):
+    report, out = finished
+    assert read_report(out) == report
+    rows = read_table(out / "samples.parquet")
+    assert len(rows["sample"]) >= 2 * 4 * 4
+    assert rows["mpjpe"][0] == pytest.approx(50 * OFF, abs=1e-3)
+    words = (out / "report.md").read_text()
+    for part in ("## data: clean", "| features only | 9.6 [9.6, 9.6] |", "Visible joints only", "Correspondence"):
         assert part in words
-    assert (tmp_path / "out" / "chart.png").read_bytes().startswith(b"\x89PNG")
+    page = (out / "index.html").read_text()
+    assert report["answer"]["sentences"][0] in page and "cannot be compared with published" in page
+    for attribute in ('src="http', "@import", "<script src"):
+        assert attribute not in page
+    for name in ("gains.svg", "places.svg", "time.svg"):
+        assert (out / "charts" / name).read_text().startswith("<?xml")
+    assert len(list((out / "cases").glob("*.jpg"))) >= 4
     print_report(report)
     assert "features only" in capsys.readouterr().out
 
 
+def test_keypoints_are_written_as_published(finished):
+    _, out = finished
+    found = json.loads((out / "results/data/clean/both/result_keypoints.json").read_text())
+    assert list(found) == ["keypoints", "poses", "betas", "image_path", "sample"]
+    assert torch.tensor(found["keypoints"]).shape == (4, 17, 3)
+    assert torch.tensor(found["poses"]).shape == (4, 24, 3, 3)
+    assert torch.tensor(found["betas"]).shape == (4, 10)
+    assert found["sample"] == [0, 1, 2, 3] and len(found["image_path"]) == 4
+    assert (out / "results/data/adversarial-80-px/both/pckh/result_keypoints.json").is_file()
+
+
+def test_what_was_searched_can_be_put_over_people_again(pipeline, tmp_path):
+    first = bench(pipeline, tmp_path / "first")
+    (folder,) = {(tmp_path / "first" / name).parent for name in first["files"]["occluders"]}
+    again = bench(
+        pipeline,
+        tmp_path / "again",
+        [("bench.protocols", {"file": {"folder": str(folder), "metrics": ["mpjpe"]}})],
+    )
+    for name in ("start", "both"):
+        ours, theirs = method(again, "file mpjpe", name), method(first, "adversarial 80 px", name)
+        assert ours["metrics"]["mpjpe"]["all"]["mean"] == pytest.approx(theirs["metrics"]["mpjpe"]["all"]["mean"])
+
+
 def test_a_bad_sample_costs_only_itself(pipeline, tmp_path):
-    changes = [("data.bad", [1]), ("data.untrue", [2])]
-    report = bench(pipeline, tmp_path / "out", changes)
-    for case in report["cases"]:
-        assert [one["sample"] for one in case["failed"]] == [1, 2]
-        assert "the disk is full" in case["failed"][0]["reason"]
-        assert "a black picture" in case["failed"][1]["reason"]
-        assert {m["metrics"]["mpjpe"]["all"]["n"] for m in case["methods"]} == {2}
+    report = bench(pipeline, tmp_path / "out", [("data.bad", [1]), ("data.untrue", [2])])
+    for one in report["cells"]:
+        assert [failure["sample"] for failure in one["failed"]] == [1, 2]
+        assert "the disk is full" in one["failed"][0]["reason"]
+        assert "a black picture" in one["failed"][1]["reason"]
+        assert {m["metrics"]["mpjpe"]["all"]["n"] for m in one["methods"]} == {2}
     assert report["failed"] == 4
+
+
+def test_a_fit_that_breaks_costs_one_person_of_one_method(pipeline, tmp_path):
+    report = bench(pipeline, tmp_path / "out", [("bench.methods.both.set", {"fitter.bad": [1]})])
+    counts = {m["name"]: m["metrics"]["mpjpe"]["all"]["n"] for m in cell(report, "clean")["methods"]}
+    assert counts == {"start": 4, "both": 3, "features only": 4, "from truth": 4}
+    assert "I cannot fit this" in cell(report, "clean")["failed"][0]["reason"]
 
 
 def test_nothing_usable_is_an_error_with_its_reason(pipeline, tmp_path):
@@ -328,7 +196,86 @@ def test_nothing_usable_is_an_error_with_its_reason(pipeline, tmp_path):
 def test_progress_is_told(pipeline, tmp_path):
     heard = []
     bench(pipeline, tmp_path / "out", progress=lambda *step: heard.append(step))
-    assert heard == [(case, done, 4) for case in ("clean", "patch") for done in (3, 4)]
+    assert heard[0][0] == "beginning" and heard[-1][1] == heard[-1][2]
+    assert [what for what, _, _ in heard[1:]] == ["data, clean"] * 2 + ["data, adversarial 80 px"] * 2
+    assert all(a[1] < b[1] for a, b in zip(heard[:-1], heard[1:], strict=True))
+
+
+def test_positions_are_drawn_for_each_person_alike_in_every_run(pipeline, tmp_path):
+    changes = [("bench.protocols", {"grid": {"sizes": [80], "stride": 24, "positions": 2}})]
+    tables = []
+    for name in ("a", "b"):
+        bench(pipeline, tmp_path / name, changes)
+        tables.append(read_table(tmp_path / name / "samples.parquet"))
+    rows = tables[0]
+    assert [r["patch_x0"] for r in tables] and tables[0]["patch_x0"] == tables[1]["patch_x0"]
+    assert rows["method"].count("start") == 2 * 4
+    assert len(set(zip(rows["patch_x0"], rows["patch_y0"], strict=True))) > 2
+
+
+def test_optional_sets_and_methods_that_are_not_there_are_said_to_be_missing(whole, tmp_path):
+    report = bench(
+        whole,
+        tmp_path / "out",
+        [
+            (
+                "bench.sets",
+                {"data": {}, "licensed": {"optional": True, "set": {"data.use": "moonwalks", "data.path": "gone.npz"}}},
+            ),
+            ("bench.methods.both.optional", True),
+            ("bench.methods.both.set", {"regressor.weights": "nowhere.safetensors"}),
+        ],
+    )
+    missing = {(one["kind"], one["name"]): one["reason"] for one in report["missing"]}
+    assert "moonwalks" in missing["set", "licensed"] and "gone.npz: no such file" in missing["set", "licensed"]
+    assert "nowhere.safetensors" in missing["method", "both"]
+    assert {one["set"] for one in report["cells"]} == {"data"}
+    assert "gone.npz" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_what_is_not_optional_must_be_there(pipeline, tmp_path):
+    with pytest.raises(PluginError, match="moonwalks"):
+        bench(pipeline, tmp_path / "out", [("bench.sets", {"licensed": {"set": {"data.use": "moonwalks"}}})])
+    assert not (tmp_path / "out").exists()
+
+
+class Strangers:
+    """Somebody else's plugin: a fitter and a regressor."""
+
+    NBF_CONTRACT = 1
+
+    @hookimpl
+    def nbf_fitters(self):
+        yield ComponentEntry(name="oracle", target="bench_fakes:Fitter", config="bench_fakes:FitterConfig", summary="")
+
+    @hookimpl
+    def nbf_regressors(self):
+        yield ComponentEntry(
+            name="steady", target="bench_fakes:Regressor", config="bench_fakes:RegressorConfig", summary=""
+        )
+
+
+def test_methods_of_somebody_elses_plugin_appear_in_every_table(whole, tmp_path, use):
+    use(Strangers())
+    changes = [
+        ("bench.methods.oracle", {"set": {"fitter.use": "oracle", "fitter.push": 0.05}}),
+        (
+            "bench.methods.steady",
+            {"fit": False, "set": {"regressor.use": "steady", "regressor.weights": _weights(whole)}},
+        ),
+    ]
+    report = bench(whole, tmp_path / "out", changes)
+    assert method(report, "clean", "oracle")["metrics"]["mpjpe"]["all"]["mean"] == pytest.approx(0, abs=1e-2)
+    # It does not mind patches, and its search is its own.
+    assert method(report, "adversarial 80 px", "steady")["metrics"]["mpjpe"]["all"]["mean"] == pytest.approx(50 * OFF)
+    assert len(cell(report, "adversarial 80 px")["starts"]) == 2
+    for text in ((tmp_path / "out" / name).read_text() for name in ("index.html", "report.md")):
+        assert "oracle" in text and "steady" in text
+    assert {"oracle", "steady"} <= set(read_table(tmp_path / "out" / "samples.parquet")["method"])
+
+
+def _weights(pipeline):
+    return str(pipeline.with_suffix(".safetensors"))
 
 
 @pytest.mark.parametrize(
@@ -337,10 +284,16 @@ def test_progress_is_told(pipeline, tmp_path):
         ("bench.metrics", ["mpjpee"], "mpjpe"),
         ("bench.samples", 0, "bench.samples"),
         ("bench.sampels", 4, "samples"),
-        ("bench.cases.1.set", {"body.use": "other"}, "body.use: only keys of data"),
-        ("bench.methods.1.set", {"bank.use": "other"}, "bank.use: only keys of fitter"),
-        ("bench.cases.1.set", {"data.patch": 3}, "data.patch: unknown key"),
-        ("bench.methods.1.name", "start", "'start' is given twice"),
+        ("bench.sets", {"a": {"set": {"train.use": "other"}}}, "train.use: only keys of data"),
+        ("bench.methods.both.set", {"data.use": "other"}, "data.use: only keys of fitter"),
+        ("bench.methods.both.set", {"fitter.psuh": 3}, "fitter.psuh: unknown key"),
+        ("bench.matrix", [{"methods": ["nobody"]}], "no method named 'nobody'"),
+        ("bench.matrix", [{"protocols": ["adversarial"], "cases": ["90 px"]}], "no case '90 px'; it has 80 px"),
+        ("bench.answer.method", "nobody", "no method named 'nobody'"),
+        ("bench.protocols.adversarial.strid", 3, "bench.protocols.adversarial.strid: unknown key"),
+        ("bench.protocols", {"moons": {}}, "no protocol named 'moons'"),
+        ("bench.published", ["table9"], "no table named 'table9'"),
+        ("bench.devices", ["abacus"], "abacus"),
     ],
 )
 def test_mistakes_in_the_section_are_named_before_anything_runs(pipeline, tmp_path, key, value, message):
@@ -349,45 +302,67 @@ def test_mistakes_in_the_section_are_named_before_anything_runs(pipeline, tmp_pa
     assert not Fitter.seen
 
 
-def test_the_built_in_pipeline_asks_for_cases_and_methods_that_exist():
-    from importlib.resources import files
+def test_published_tables_stand_beside_and_say_that_they_are_not_comparable(whole, tmp_path):
+    changes = [
+        ("bench.published", ["table1-methods"]),
+        ("bench.columns", {"clean": "3DPW", "adversarial 80 px": "AdvOcc@80"}),
+    ]
+    bench(whole, tmp_path / "out", changes)
+    page = (tmp_path / "out" / "index.html").read_text()
+    for part in ("HMR-EFT", "140.7 / 71.8 / 85.0", "ICCV 2023", "Do not compare", "not comparable"):
+        assert part in page
 
-    from nbf_core.config.overrides import tomllib
-    from nbf_run.bench.config import BenchOptions
 
-    table = tomllib.loads((files("nbf_run") / "pipelines" / "bench.toml").read_text())
-    options = BenchOptions.model_validate(table["bench"])
-    assert options.samples == 100
-    assert [case.name for case in options.cases] == ["clean", "patch-40", "patch-80"]
-    assert [method.name for method in options.methods if method.start == "regressor"] == [
-        "start", "keypoints only", "features only", "keypoints + features",
+def test_the_built_in_pipelines_ask_for_what_exists():
+    from nbf_run.bench.published import published_tables
+    from nbf_run.options import read_pipeline
+
+    tables = published_tables()
+    for name in ("bench", "table1-methods", "table2-fitters", "table3-ablations"):
+        options = read_pipeline(name, needs=()).options["bench"]
+        assert options.samples == 200
+        assert "synthetic" in options.sets and not options.sets["synthetic"].optional
+        assert all(entry.optional for key, entry in options.sets.items() if key != "synthetic")
+        assert set(options.published) <= set(tables)
+        columns = {column for table in options.published for column in tables[table]["columns"]}
+        assert {"AdvOcc@80"} <= columns or not columns
+    assert [p for p in read_pipeline("bench", needs=()).options["bench"].protocols] == [
+        "clean", "grid", "adversarial", "varying",
     ]  # fmt: skip
+    every = read_pipeline("all", needs=()).options["bench"].include
+    assert every == ("bench", "table1-methods", "table2-fitters", "table3-ablations")
 
 
-def test_intervals_hold_the_mean_and_shrink_with_people():
-    values = torch.randn(400, generator=torch.Generator().manual_seed(1)).tolist()
-    few, many = (summarise(values[:n], 0.95, 500, 0) for n in (25, 400))
-    for found in (few, many):
-        assert found["low"] < found["mean"] < found["high"]
-    assert many["high"] - many["low"] == pytest.approx(2 * 1.96 / 20, rel=0.15)
-    assert few["high"] - few["low"] > 2 * (many["high"] - many["low"])
-    assert summarise(values, 0.95, 500, 0) == summarise(values, 0.95, 500, 0)
+def test_published_tables_hold_a_cell_for_every_column():
+    from nbf_run.bench.published import published_tables
 
-
-def test_values_that_are_no_numbers_are_counted_apart():
-    found = summarise([1.0, float("nan"), 3.0], 0.95, 50, 0)
-    assert (found["n"], found["nan"], found["mean"]) == (2, 1, 2)
-    assert summarise([], 0.95, 50, 0)["mean"] is None
-
-
-def test_differences_are_paired():
-    found = compare({0: 1.0, 1: 5.0, 2: 9.0}, {0: 2.0, 1: 4.0, 3: 0.0}, True, (0.95, 50, 0))
-    assert (found["n"], found["mean"], found["better"]) == (2, 0, 0.5)
+    for name, table in published_tables().items():
+        assert table["source"] and table["settings"], name
+        for row, cells in table["rows"]:
+            assert len(cells) == len(table["columns"]), (name, row)
+            assert all(len(values) == len(table["metrics"]) for values in cells), (name, row)
 
 
 def test_the_section_is_read_without_torch():
-    import subprocess
-
-    code = "import sys, nbf_run.bench.config; print('torch' in sys.modules)"
+    code = "import sys, nbf_run.bench.config, nbf_run.cli.bench; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_several_benchmarks_share_what_they_have_in_common(pipeline, tmp_path):
+    other = tmp_path / "other.toml"
+    other.write_text(
+        f'extends = "{pipeline.name}"\nschema = 1\nname = "other"\n[[bench.matrix]]\nprotocols = ["clean"]\n'
+    )
+    every = tmp_path / "every.toml"
+    included = [str(pipeline), str(other), str(tmp_path / "gone.toml")]
+    every.write_text(f"schema = 1\nname = 'every'\n[bench]\ninclude = {json.dumps(included)}\n")
+    report = bench(every, tmp_path / "out", [("bench.samples", 3)])
+    assert [one["name"] for one in report["runs"]] == ["dots", "other"]
+    assert [one["name"] for one in report["missing"]] == ["gone"]
+    assert read_report(tmp_path / "out") == report
+    fits = len(Fitter.seen)
+    assert fits == 3 * 2  # three fits in two conditions; nothing again for the other
+    again = bench(None, resume=tmp_path / "out")
+    assert len(Fitter.seen) == fits and timeless(again) == timeless(report)
+    assert "gone.toml" in (tmp_path / "out" / "index.html").read_text()

@@ -179,7 +179,16 @@ def test_config_show_is_a_pipeline_again(capsys: Capture, pipeline: Path, tmp_pa
 
 
 @pytest.mark.parametrize(
-    "command", ["plugins list", "--help", "fit --help", "model convert --help", "config check demo", "config show demo"]
+    "command",
+    [
+        "plugins list",
+        "--help",
+        "fit --help",
+        "view --help",
+        "model convert --help",
+        "config check demo",
+        "config show demo",
+    ],
 )
 def test_light_commands_import_no_torch(command: str):
     """Listing, checking and help stay light: nothing of torch, numpy or rich's progress is imported."""

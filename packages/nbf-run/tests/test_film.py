@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageSequence
 
 import nbf_run
 from nbf_core.errors import InputError
 from nbf_core.types import Person
+from nbf_run import fitting
 from nbf_run.cli.main import run
 from nbf_run.film import find_frames, fit_film, follow, jitter, overlap
+from nbf_run.frames import Cut
+from nbf_run.report.run import RunDirectory
+from nbf_run.tasks import fit_to
+from nbf_run.video import VideoReader
 
 
 def person(x: float, y: float = 0.0, side: float = 10.0) -> Person:
@@ -69,7 +77,7 @@ def test_frames_of_one_person_are_fitted_together(pipeline: Path, bright: np.nda
     loaded = nbf_run.load(pipeline)
     calls = []
 
-    def together(observation, start):
+    def together(observation, start, before=None):
         calls.append(len(start.transl))
         return type(loaded.fitter).fit(loaded.fitter, observation, start)
 
@@ -91,15 +99,159 @@ def test_a_fitter_that_knows_no_films_fits_frame_by_frame(pipeline: Path, bright
     assert np.allclose(images[4].people[0].fitted.vertices, alone.people[0].fitted.vertices)
 
 
-def test_the_command_writes_a_film(pipeline: Path, bright: np.ndarray, tmp_path: Path):
+@pytest.mark.parametrize("with_av", [True, False])
+def test_the_command_writes_a_film(
+    pipeline: Path, bright: np.ndarray, tmp_path: Path, with_av: bool, monkeypatch: pytest.MonkeyPatch
+):
+    if with_av:
+        pytest.importorskip("av", reason="PyAV (nbf-run[video]) is not installed")
+    else:
+        monkeypatch.setitem(sys.modules, "av", None)
     for number in range(4):
         Image.fromarray(bright).save(tmp_path / f"{number}.png")
     out = tmp_path / "out"
-    assert (
-        run(["fit", str(pipeline), *(str(tmp_path / f"{i}.png") for i in range(4)), "--film", "--out", str(out)]) == 0
-    )
+    frames = [str(tmp_path / f"{i}.png") for i in range(4)]
+    assert run(["fit", str(pipeline), *frames, "--film", "--out", str(out)]) == 0
     report = json.loads((out / "report.json").read_text())
     assert report["tracks"] == [{"track": 0, "frames": 4, "kept": 4, "jitter_mm": {"start": 0.0, "fit": 0.0}}]
-    frames = list(ImageSequence.Iterator(Image.open(out / report["film"])))
-    assert frames and frames[0].size[0] <= 640
     assert report["film"] in (out / "index.html").read_text()
+    if with_av:
+        assert report["film"] == "film.mp4"
+        assert VideoReader(out / "film.mp4").rate == pytest.approx(12)
+    else:
+        frames = list(ImageSequence.Iterator(Image.open(out / report["film"])))
+        assert frames and frames[0].size[0] <= 640
+
+
+class Moving:
+    """A fitter of films that adds up: each frame's shift along x is the one before it plus a centimetre."""
+
+    def __init__(self, fitter):
+        self.fitter, self.calls = fitter, []
+
+    def fit(self, observation, start):
+        return self.fitter.fit(observation, start)
+
+    def fit_sequence(self, observation, start, before=None):
+        self.calls.append((len(start.transl), 0 if before is None else len(before.transl)))
+        result = self.fitter.fit(observation, start)
+        x = 0.0 if before is None else float(before.transl[-1, 0])
+        shift = result.params.transl.clone()
+        shift[:, 0] = x + 0.01 * torch.arange(1, len(shift) + 1)
+        return replace(result, params=replace(result.params, transl=shift))
+
+
+@pytest.fixture
+def moving(monkeypatch: pytest.MonkeyPatch, stand_ins) -> list[Moving]:
+    """Every pipeline that is loaded gets such a fitter; those made so far."""
+    made, build = [], fitting.build.build_fitter
+
+    def build_fitter(*args, **kwargs):
+        made.append(Moving(build(*args, **kwargs)))
+        return made[-1]
+
+    monkeypatch.setattr(fitting.build, "build_fitter", build_fitter)
+    return made
+
+
+def test_a_long_film_is_fitted_in_windows_that_go_on_from_one_another(pipeline: Path, bright: np.ndarray, moving):
+    loaded = nbf_run.load(pipeline, [("fit.window", 4)])
+    images = fit_film(loaded, [bright] * 10)
+    assert moving[0].calls == [(4, 0), (4, 2), (2, 2)]
+    places = [float(image.people[0].fitted.params.transl[0]) for image in images]
+    assert places == pytest.approx([0.01 * n for n in range(1, 11)])
+    assert [image.frame for image in images] == list(range(10))
+
+
+def test_a_window_does_not_go_on_over_a_gap(pipeline: Path, bright: np.ndarray, moving):
+    loaded = nbf_run.load(pipeline, [("fit.window", 4)])
+    dark = np.zeros_like(bright)
+    images = fit_film(loaded, [*[bright] * 3, dark, *[bright] * 2], lambda name, error: None)
+    assert moving[0].calls == [(3, 0), (2, 0)]
+    assert [image.people[0].track for image in images] == [0] * 5
+    assert [image.frame for image in images] == [0, 1, 2, 4, 5]
+
+
+def frames_in(folder: Path, bright: np.ndarray, dark: int = 5) -> Path:
+    folder.mkdir()
+    for number in range(11):
+        Image.fromarray(bright if number != dark else bright * 0).save(folder / f"{number}.png")
+    return folder
+
+
+def without_time(report: dict) -> dict:
+    def clean(value):
+        if isinstance(value, dict):
+            return {key: clean(item) for key, item in value.items() if key not in ("seconds", "page")}
+        return [clean(item) for item in value] if isinstance(value, list) else value
+
+    return clean(report)
+
+
+@pytest.mark.parametrize("after", [0, 1, 5, 9])
+def test_an_interrupted_film_ends_as_if_it_had_not_been(
+    pipeline: Path, bright: np.ndarray, tmp_path: Path, moving, monkeypatch: pytest.MonkeyPatch, after: int
+):
+    frames = frames_in(tmp_path / "frames", bright)
+    overrides = [("fit.window", 4)]
+    whole = fit_to(tmp_path / "whole", pipeline, [frames], overrides, film=True)
+    add, written = RunDirectory.add, []
+
+    def killed(self, image, figures=True):
+        if len(written) >= after:
+            raise KeyboardInterrupt
+        written.append(image.name)
+        return add(self, image, figures)
+
+    monkeypatch.setattr(RunDirectory, "add", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fit_to(tmp_path / "broken", pipeline, [frames], overrides, film=True)
+    monkeypatch.setattr(RunDirectory, "add", add)
+    resumed = fit_to(tmp_path / "broken", pipeline, [frames], overrides, film=True, resume=True)
+    assert without_time(resumed) == without_time(whole)
+    assert resumed["summary"]["failed"] == 1
+    for folder in ("0", "4", "10"):
+        arrays = [np.load(tmp_path / run / folder / "person-1.npz") for run in ("whole", "broken")]
+        assert all(np.array_equal(arrays[0][name], arrays[1][name]) for name in arrays[0].files)
+
+
+def test_interrupted_photos_go_on_too(pipeline: Path, bright: np.ndarray, tmp_path: Path, stand_ins):
+    frames = frames_in(tmp_path / "frames", bright)
+    overrides = [("fit.batch", 2)]
+    whole = fit_to(tmp_path / "out", pipeline, [frames], overrides)
+    journal = tmp_path / "out" / "progress.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:4]) + lines[4][:10])  # killed in the middle of a line
+    (tmp_path / "out" / "9" / "result.json").unlink()
+    resumed = fit_to(tmp_path / "out", pipeline, [frames], overrides, resume=True)
+    assert without_time(resumed) == without_time(whole)
+    assert journal.read_text().splitlines(keepends=True)[:4] == lines[:4]
+    assert len(journal.read_text().splitlines()) == len(lines)
+
+
+def test_only_the_same_run_is_resumed(pipeline: Path, photo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    out = str(tmp_path / "out")
+    assert run(["fit", str(pipeline), str(photo), "--out", out]) == 0
+    capsys.readouterr()
+    for arguments, words in (
+        ([str(photo), "--resume", out, "--set", "fit.batch=3"], "pipeline.fit = nothing, this one"),
+        ([str(photo), str(photo), "--resume", out], "its run had inputs"),
+        ([str(photo), "--resume", str(tmp_path / "gone")], "no run to resume here"),
+        ([str(photo), "--set", "fit.frames=0:3", "--out", out], "only a film has frames"),
+        ([str(photo), "--film", "--set", "fit.frames=5:3", "--out", out], "no frame is left"),
+        ([str(photo), "--film", "--set", "fit.frames=a", "--out", out], "expected START:STOP:STEP"),
+        ([str(photo), "--film", "--set", "fit.frames=3:", "--out", out], "fit.frames = 3::1 leaves none"),
+    ):
+        assert run(["fit", str(pipeline), *arguments]) in (1, 2)
+        line = capsys.readouterr().err.strip()
+        assert words in line and len(line.splitlines()) == 1
+
+
+def test_cutting_a_film():
+    assert Cut.parse("4:20:3") == Cut(4, 20, 3)
+    assert Cut.parse(":7") == Cut(0, 7, 1)
+    assert Cut.parse("3") == Cut(3, None, 1)
+    assert Cut(4, 20, 3).count(100) == 6 == len(range(100)[4:20:3])
+    assert Cut(4, 20, 3).count(9) == 2
+    assert Cut(4, 20, 3).after(2) == Cut(10, 20, 3)
+    assert Cut.parse(Cut(4, None, 2).text) == Cut(4, None, 2)

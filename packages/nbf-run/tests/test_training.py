@@ -260,6 +260,7 @@ def sample(**changes):
         ({"kernel_map": torch.full((32, 32), 8)}, r"kernel_map: holds the label 8, expected -2 \(occluder\) to 7"),
         ({"part_map": torch.full((32, 32), -3)}, "part_map: holds the label -3"),
         ({"part_map": torch.full((16, 16), 0)}, r"part_map: expected \(32, 32\) labels, got \(16, 16\)"),
+        ({"occluded": torch.zeros(16, 16).bool()}, r"occluded: expected \(32, 32\) cells, got \(16, 16\)"),
     ],
 )
 def test_a_bad_sample_is_named_by_its_field(changes, message):

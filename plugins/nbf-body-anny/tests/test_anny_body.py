@@ -202,6 +202,11 @@ def test_keypoint_sets_have_their_order_and_sides(body):
     heights = [points[name][1] for name in ("nose", "neck", "mid_hip", "left_knee", "left_ankle", "left_heel")]
     assert heights == sorted(heights, reverse=True)
     h36m = dict(zip(KEYPOINT_SETS["h36m-17"], body.keypoints(output, "h36m-17")[0], strict=True))
+    # The published table of evaluated joints begins with rows 6, 5, 4: ankle, knee and hip of the right leg.
+    assert [point[0] < -0.02 for point in body.keypoints(output, "h36m-17")[0, [6, 5, 4]]] == [True] * 3
+    for name, point in h36m.items():
+        assert point[0] > 0.02 or not name.startswith("left_")
+        assert point[0] < -0.02 or not name.startswith("right_")
     heights = [h36m[name][1] for name in ("head_top", "jaw", "neck", "spine", "pelvis", "right_knee")]
     assert heights == sorted(heights, reverse=True)
     torch.testing.assert_close(body.keypoints(output, "smpl-24"), output.joints)

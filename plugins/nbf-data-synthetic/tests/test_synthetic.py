@@ -12,7 +12,7 @@ from nbf_data_synthetic.dataset import SyntheticPeople
 from nbf_data_synthetic.placing import load_poses
 
 # Pixels of four base pictures of the shipped body: the same on any machine. They change with GENERATOR only.
-PIXELS = "7ce1a5b3ad8e78bf"
+PIXELS = "9d5e6dc6ba46cbdb"
 
 
 @pytest.fixture(scope="session")
@@ -123,6 +123,35 @@ def test_a_patch_hides_keypoints_joints_and_maps(body):
         fewer += int(gone.sum())
         assert b.visible_joints.sum() <= a.visible_joints.sum()
     assert fewer > 6
+
+
+def test_people_in_front_hide_maps_keypoints_and_joints(body):
+    alone = SyntheticPeople(SyntheticConfig(size=24, others=0), body)
+    crowd = SyntheticPeople(SyntheticConfig(size=24, others=1), body)
+    hidden = 0
+    for index in range(24):
+        a, b = alone.base(index), crowd.base(index)
+        assert np.array_equal(a.keypoints, b.keypoints) and np.array_equal(a.pose, b.pose)
+        both = (a.kernel_map >= 0) & (b.kernel_map >= 0)
+        assert np.array_equal(a.kernel_map[both], b.kernel_map[both])
+        assert ((b.kernel_map >= 0) <= (a.kernel_map != -1)).all()
+        hidden += int((b.kernel_map == -2).sum())
+        if not (b.kernel_map == -2).any():
+            assert b.joints_free.all()
+    assert hidden > 100
+
+
+def test_what_the_border_hides_is_not_visible(body):
+    data = SyntheticPeople(SyntheticConfig(size=24, augment=True, patch_probability=0), body)
+    beyond = 0
+    for index in range(24):
+        base = data.base(index)
+        outside = ((base.joints < 0) | (base.joints >= 128)).any(1)
+        _, moved, _ = data._augmented(index, base)
+        count = int(outside.sum() - (data[index].visible_joints == 0).sum())
+        assert count <= 0 and (moved.joints_free == 0).sum() >= outside.sum()
+        beyond += int(outside.sum())
+    assert beyond > 0
 
 
 def test_splits_have_people_of_their_own(body):

@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=8)
     parser.add_argument("--columns", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--image-size", type=int, default=128)
+    parser.add_argument("--image-size", type=int, default=256)
     given = parser.parse_args()
     config = SyntheticConfig(
         split=given.split,
@@ -63,7 +63,7 @@ def main() -> None:
         augment=not given.plain,
         patch_size=given.patch,
         image_size=given.image_size,
-        map_size=given.image_size // 2,
+        map_size=64,
     )
     data = SyntheticPeople(config, AnnyBody())
     tiles = [tile(data[index]) for index in range(len(data))]

@@ -1,18 +1,15 @@
-"""Square patch occluders of the occlusion protocols.
+"""Square patch occluders of data sets that draw them as augmentation.
 
-Sizes and positions are given on a reference grid of 224 px and scaled to the image. A :class:`Patch` covers
-whole pixels; the same pixels hide keypoints and labels, so the picture and the labels never disagree.
+Sizes are given on a reference grid of 224 px and scaled to the image. A :class:`Patch` covers whole pixels; the same
+pixels hide keypoints and labels, so the picture and the labels never disagree. Benchmarks put theirs through
+``nbf_datasets.occlusion``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import ceil
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-
-from nbf_core.types import Sample
 
 REFERENCE = 224
 BACKGROUND, OCCLUDER = -1, -2
@@ -26,13 +23,6 @@ class Patch:
     y0: int
     x1: int
     y1: int
-
-    @classmethod
-    def square(cls, x: float, y: float, size: float, image_size: int) -> Patch:
-        """A square of ``size`` with its corner at (x, y), all on the reference grid."""
-        scale = image_size / REFERENCE
-        left, top, side = round(x * scale), round(y * scale), round(size * scale)
-        return cls(left, top, left + side, top + side)
 
     @classmethod
     def around(cls, x: float, y: float, size: float, image_size: int) -> Patch:
@@ -50,15 +40,6 @@ class Patch:
         """Whether pixel coordinates [..., 2] lie behind the patch, bool [...]."""
         x, y = points[..., 0], points[..., 1]
         return (x >= self.x0) & (x < self.x1) & (y >= self.y0) & (y < self.y1)
-
-
-def grid(size: float, stride: float) -> list[tuple[float, float]]:
-    """Corners (x, y) of all patches of the grid protocol, on the reference grid, row by row.
-
-    There are ``ceil((224 - size) / stride + 1)`` squared; the last ones may reach over the edge.
-    """
-    steps = ceil((REFERENCE - size) / stride + 1)
-    return [(x * stride, y * stride) for y in range(steps) for x in range(steps)]
 
 
 def texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -92,11 +73,6 @@ def draw(image: np.ndarray, patch: Patch, pixels: np.ndarray) -> None:
     ]
 
 
-def hide_points(points: np.ndarray, confidence: np.ndarray, patch: Patch) -> np.ndarray:
-    """``confidence`` [n] with zeros where ``points`` [n, 2] in pixels lie behind the patch."""
-    return np.where(patch.holds(points), 0, confidence).astype(confidence.dtype)
-
-
 def hide_map(labels: np.ndarray, patch: Patch, image_size: tuple[int, int]) -> None:
     """Mark in place the cells of a label map [mh, mw] whose centres lie behind the patch as occluder (-2).
 
@@ -107,28 +83,3 @@ def hide_map(labels: np.ndarray, patch: Patch, image_size: tuple[int, int]) -> N
     x = (np.arange(width) + 0.5) * image_size[1] / width
     rows, columns = (y >= patch.y0) & (y < patch.y1), (x >= patch.x0) & (x < patch.x1)
     labels[np.ix_(rows, columns)] = OCCLUDER
-
-
-def occlude(sample: Sample, patch: Patch, pixels: np.ndarray, joints: np.ndarray | None = None) -> Sample:
-    """A copy of a single sample with the patch drawn and everything behind it hidden.
-
-    ``joints`` [24, 2] are the body joints in image pixels; without them ``visible_joints`` stays as it is.
-    """
-    image = sample.image.numpy().copy()
-    draw(image.transpose(1, 2, 0), patch, pixels)
-    changes = {"image": torch.from_numpy(image)}
-    for name in ("keypoints", "detected"):
-        value = getattr(sample, name)
-        if value is not None:
-            value = value.clone()
-            value[:, 2] *= torch.from_numpy(~patch.holds(value[:, :2].numpy()))
-            changes[name] = value
-    if joints is not None and sample.visible_joints is not None:
-        changes["visible_joints"] = sample.visible_joints * torch.from_numpy(~patch.holds(joints))
-    for name in ("kernel_map", "part_map"):
-        value = getattr(sample, name)
-        if value is not None:
-            value = value.clone()
-            hide_map(value.numpy(), patch, image.shape[1:])
-            changes[name] = value
-    return replace(sample, **changes)

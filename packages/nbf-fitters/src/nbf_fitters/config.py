@@ -17,6 +17,11 @@ BUILT_IN_TERMS = (
 """The objective's own terms; a stage may override their weights and those of the priors, by name."""
 
 
+INSET = 0.63
+"""Standard deviations of a kernel by which it is drawn under the skin: with that the drawn body covers as many pixels
+as a real one. On the skin its silhouette is 7 % too large (docs/fitting.md)."""
+
+
 class LikelihoodConfig(Config):
     """How well the body explains the feature map.
 
@@ -76,7 +81,8 @@ class SequenceConfig(Config):
 class StageConfig(Config):
     """One run of Adam over some of the parameters.
 
-    ``decay`` is the share of the learning rate left at the end (cosine). ``weights`` overrides the weights
+    ``decay`` is the share of the learning rate left at the end (cosine). ``damping`` shortens steps where the
+    objective is flat: see :class:`nbf_fitters.descent.Adam`. ``weights`` overrides the weights
     of terms by name; priors that it does not name are multiplied by ``prior_scale``. ``keypoint_scale`` overrides
     the scale of the keypoint term, whose ``keypoints`` are "all" or shoulders and hips ("torso").
     """
@@ -85,6 +91,7 @@ class StageConfig(Config):
     steps: int = Field(ge=0)
     learning_rate: float = Field(0.02, gt=0)
     decay: float = Field(1.0, ge=0, le=1)
+    damping: float = Field(0.0, ge=0)
     weights: dict[str, float] = {}
     prior_scale: float = Field(1.0, ge=0)
     keypoint_scale: float | None = Field(None, gt=0)
@@ -127,6 +134,9 @@ class StagedConfig(Config):
     clutter explains more than the rest is not fitted either. ``keep_only_better``: a fit that costs more than what
     was given is dropped.
 
+    *Picture.* Kernels are drawn ``inset`` of their standard deviations under the skin, which makes the drawn body as
+    large as the one seen.
+
     ``batch_size`` bounds how many people are fitted at once (up to 70 MB each). ``history_every`` keeps everybody's
     parameters at every so many steps; 0: none.
     """
@@ -151,6 +161,7 @@ class StagedConfig(Config):
     keep_only_better: bool = True
     features_alone: float = Field(0.5, ge=0)
     min_visible: float = Field(0.1, ge=0, le=1)
+    inset: float = Field(INSET, ge=0)
     batch_size: int = Field(16, ge=1)
     history_every: int = Field(0, ge=0)
 

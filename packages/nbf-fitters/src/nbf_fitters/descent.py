@@ -61,10 +61,15 @@ class Course:
 
 
 class Adam:
-    """Adam (Kingma and Ba, 2015) on one tensor: what torch's does, without its overhead for many small ones."""
+    """Adam (Kingma and Ba, 2015) on one tensor [b, n]: what torch's does, without its overhead for many small ones.
 
-    def __init__(self, variable: Tensor):
-        self.variable, self.steps = variable, 0
+    Its steps are of one length in every direction, those included in which the objective is flat: started at the
+    truth it walks away from it. With ``damping`` that share of the root mean square of a person's gradients over all
+    their variables stands beside each variable's own in the denominator, so that such directions stay put.
+    """
+
+    def __init__(self, variable: Float[Tensor, "b n"], damping: float = 0.0):
+        self.variable, self.steps, self.damping = variable, 0, damping
         self.mean, self.square = torch.zeros_like(variable), torch.zeros_like(variable)
 
     @torch.no_grad()
@@ -74,7 +79,10 @@ class Adam:
         first, second = BETAS
         self.mean.lerp_(gradient, 1 - first)
         self.square.mul_(second).addcmul_(gradient, gradient, value=1 - second)
-        scale = self.square.sqrt().div_(math.sqrt(1 - second**self.steps)).add_(EPSILON)
+        scale = self.square.sqrt()
+        if self.damping:
+            scale.add_(self.square.mean(-1, keepdim=True).sqrt_(), alpha=self.damping)
+        scale.div_(math.sqrt(1 - second**self.steps)).add_(EPSILON)
         self.variable.addcdiv_(self.mean, scale, value=-rate / (1 - first**self.steps))
 
 
@@ -96,7 +104,7 @@ def descend(
         held=objective.held,
         shared=objective.frames is not None and config.sequence.shared_shape,
     )
-    optimiser = Adam(variables.steps)
+    optimiser = Adam(variables.steps, stage.damping)
     best = torch.zeros_like(variables.steps)
     best_cost = torch.full_like(base.transl[:, 0], torch.inf)
     for step in range(stage.steps + 1):

@@ -52,7 +52,7 @@ class Objective:
     ):
         self.config, self.observation, self.priors, self.frames = config, observation, priors, frames
         bins, detach = bank.features.shape[1], config.likelihood.detach_orientation
-        self.viewer = Viewer(body, renderer, observation.camera, bins, detach)
+        self.viewer = Viewer(body, renderer, observation.camera, bins, detach, config.inset)
         self.held = joint_indices(body.spec.joint_names, config.held_joints)
         self._bank, self._before = bank, before
         self._pixel = terms.REFERENCE_SIZE / max(observation.camera.size)

@@ -9,20 +9,20 @@ NBF_CONTRACT = 1
 def nbf_fitters():
     yield ComponentEntry(
         name="staged",
-        target="nbf_fitters.staged:StagedFitter",
-        config="nbf_fitters.config:StagedConfig",
+        target="nbf_fitters.gate.build:staged",
+        config="nbf_fitters.gate.config:GatedStagedConfig",
         summary="Adam in stages on features, keypoints and priors, from several starts (3DNBF)",
     )
     yield ComponentEntry(
         name="smplify",
-        target="nbf_fitters.staged:StagedFitter",
-        config="nbf_fitters.config:SmplifyConfig",
+        target="nbf_fitters.gate.build:smplify",
+        config="nbf_fitters.gate.config:GatedSmplifyConfig",
         summary="keypoints and priors alone, the priors loosened from stage to stage (SMPLify)",
     )
     yield ComponentEntry(
         name="correspondence",
-        target="nbf_fitters.correspondence.fitter:CorrespondenceFitter",
-        config="nbf_fitters.correspondence.config:CorrespondenceConfig",
+        target="nbf_fitters.gate.build:correspondence",
+        config="nbf_fitters.gate.config:GatedCorrespondenceConfig",
         summary="pixels matched to kernels, then robust Gauss-Newton from several starts; fast, needs good features",
     )
 

@@ -12,9 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from nbf_core.errors import AssetError, ShapeError
+from nbf_core.pickles import read_pickled_arrays
 from nbf_core.types import BodyParams
 from nbf_fitters.config import MixturePoseConfig
-from nbf_fitters.pickled_arrays import read_pickled_arrays
 
 NAMES = ("means", "covars", "weights")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from jaxtyping import Float
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from nbf_core.contracts import BodyModel, Renderer
@@ -15,13 +17,20 @@ from nbf_fitters.terms import unit_quaternions
 
 
 class Viewer:
-    """Looks at bodies: a camera (batch ``b``), a renderer, and how kernels show their orientation in ``bins``."""
+    """Looks at bodies: a camera (batch ``b``), a renderer, and how kernels show their orientation in ``bins``.
 
-    def __init__(self, body: BodyModel, renderer: Renderer, camera: Camera, bins: int, detach: bool):
+    Kernels are drawn ``inset`` of their standard deviations under the skin they sit on: their flanks reach as far
+    beyond it, and a body drawn too large is shrunk by a fit.
+    """
+
+    def __init__(
+        self, body: BodyModel, renderer: Renderer, camera: Camera, bins: int, detach: bool, inset: float = 0.0
+    ):
         self.body, self.renderer, self.camera, self.bins, self.detach = body, renderer, camera, bins, detach
         spec, device = body.spec, camera.focal.device
         self.ray = central_ray_rotation(camera)
         self.limbs = spec.kernel_limbs.to(device)
+        self.inset = inset / spec.kernel_precision**0.5
         self.faces = spec.kernel_faces.to(device).expand(len(camera.focal), -1, -1)
         self.precision = camera.focal.new_full((len(camera.focal), spec.kernels), spec.kernel_precision)
 
@@ -60,10 +69,28 @@ class Scene:
 
     @cached_property
     def kernels(self) -> Kernels:
-        """The kernels as a renderer takes them."""
-        return Kernels(self.output.kernels, self.viewer.precision, self.viewer.faces)
+        """The kernels as a renderer takes them; the skin's normals carry no gradient."""
+        means, viewer = self.output.kernels, self.viewer
+        if viewer.inset and viewer.faces.numel():
+            with torch.no_grad():
+                under = viewer.inset * vertex_normals(means, viewer.faces[0])
+            means = means - under
+        return Kernels(means, viewer.precision, viewer.faces)
 
     @cached_property
     def drawn(self) -> RenderOutput:
         """The picture: orientation weights are its attributes."""
         return self.viewer.renderer.render(self.kernels, self.viewer.camera, self.orientation)
+
+
+def vertex_normals(points: Float[Tensor, "b k 3"], faces: Int[Tensor, "f 3"]) -> Float[Tensor, "b k 3"]:
+    """Unit normals, outward where faces are counter-clockwise seen from outside; larger faces count for more.
+
+    Zero for points that no face has.
+    """
+    a, b, c = (points.index_select(1, corner) for corner in faces.unbind(-1))
+    normal = torch.linalg.cross(b - a, c - a)
+    total = torch.zeros_like(points)
+    for corner in faces.unbind(-1):
+        total.index_add_(1, corner, normal)
+    return F.normalize(total, dim=-1)

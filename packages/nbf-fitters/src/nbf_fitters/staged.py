@@ -68,8 +68,10 @@ class StagedFitter:
                     result = scatter(result, self._fit(objective, start[chunk], with_keypoints), chunk)
         return result
 
-    def fit_sequence(self, observation: Observation, start: BodyParams) -> FitResult:
+    def fit_sequence(self, observation: Observation, start: BodyParams, before: BodyParams | None = None) -> FitResult:
         """Fit ``b`` consecutive frames of one person together, window by window.
+
+        The first window goes on from ``before``, the fitted frames right before these, where they are given.
 
         A frame without usable keypoints follows its neighbours; one that is not made of numbers comes back as the
         start, with ``kept`` false. The shape is that of the first window. Raises ShapeError as :meth:`fit`.
@@ -83,14 +85,14 @@ class StagedFitter:
         if with_keypoints:
             # Who has none of use takes part without: a confidence of zero.
             observation = replace(observation, keypoints=observation.keypoints * keypoints[:, None, None])
-        before = None
+        known = None if before is None else _numbered(before)
         for chunk in finite.nonzero()[:, 0].split(self.config.sequence.window):
             given = start[chunk]
-            if before is not None and self.config.sequence.shared_shape:
-                given = replace(given, betas=before.params.betas[-1:].expand_as(given.betas))
-            objective = self._objective(observation[chunk], with_keypoints, chunk, before)
+            if known is not None and self.config.sequence.shared_shape:
+                given = replace(given, betas=known.params.betas[-1:].expand_as(given.betas))
+            objective = self._objective(observation[chunk], with_keypoints, chunk, known)
             fitted = self._fit(objective, given, with_keypoints)
-            before = Frames(chunk[-2:], fitted.params[-2:])
+            known = Frames(chunk[-2:], fitted.params[-2:])
             result = scatter(result, replace(fitted, start=start[chunk]), chunk)
         return result
 
@@ -177,3 +179,8 @@ class StagedFitter:
         # The features have to decide, and decide about place and turn first.
         weights = {name: weight for name, weight in stage.weights.items() if name != "likelihood"}
         return stage.model_copy(update={"weights": weights, "parameters": ("orientation", "translation")})
+
+
+def _numbered(before: BodyParams) -> Frames:
+    """The frames right before frame 0."""
+    return Frames(torch.arange(-len(before.transl), 0, device=before.transl.device), before)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from nbf_core.config import Config
@@ -30,6 +32,28 @@ class Auc3dConfig(Config):
 
     limit: float = Field(150.0, gt=0)
     steps: int = Field(31, ge=2)
+
+
+class PaPck3dConfig(Pck3dConfig):
+    """``align_on``: the joints that the prediction is aligned on, "visible" ones or "all" (published)."""
+
+    align_on: Literal["visible", "all"] = "visible"
+
+
+class PaAuc3dConfig(Auc3dConfig):
+    """``align_on``: the joints that the prediction is aligned on, "visible" ones or "all" (published)."""
+
+    align_on: Literal["visible", "all"] = "visible"
+
+
+class AccelerationConfig(Config):
+    """Acceleration error: nothing to choose."""
+
+
+class OcclusionIouConfig(Config):
+    """Occlusion IoU: a pixel counts as hidden where its value is over ``threshold``."""
+
+    threshold: float = Field(0.5, ge=0, lt=1)
 
 
 class PckhConfig(Config):

@@ -14,6 +14,8 @@ from nbf_metrics._mean import check_points, visible_mean
 from nbf_metrics.config import MpjpeConfig, PaMpjpeConfig, PveConfig
 
 MILLIMETRES = 1000.0
+LEAST_VISIBLE = 3
+"""Joints that an alignment needs: one or two align exactly, whatever the pose."""
 
 
 class Mpjpe:
@@ -55,7 +57,6 @@ class PaMpjpe:
     unit = "mm"
     lower_is_better = True
     takes = "joints"
-    least_visible = 3
 
     def __init__(self, config: PaMpjpeConfig | None = None):
         self.config = config or PaMpjpeConfig()
@@ -65,7 +66,7 @@ class PaMpjpe:
     ) -> Float[Tensor, "b"]:
         """Millimetres per sample, NaN where fewer than three joints are visible. Raises ShapeError."""
         check_points(predicted, truth, visible, 3)
-        enough = (visible > 0).sum(-1) >= self.least_visible
+        enough = (visible > 0).sum(-1) >= LEAST_VISIBLE
         values = visible_mean((align_visible(predicted, truth, visible) - truth).norm(dim=-1), visible)
         return torch.where(enough, MILLIMETRES * values, torch.full_like(values, torch.nan))
 
@@ -80,16 +81,28 @@ def align_visible(
     """
     seen = (visible > 0).to(predicted.dtype)
     weights = torch.where(seen.sum(-1, keepdim=True) > 0, seen, torch.ones_like(seen))
-    aligned = predicted.clone()
-    # A NaN in one sample must not stop the decomposition of the whole batch.
-    usable = torch.isfinite(torch.cat([predicted, truth], dim=-1)).all(-1).all(-1)
-    collapsed = _spread(predicted, weights) <= 1e-12
+    # Neither a NaN in one sample nor one at a point that does not count may stop the decomposition.
+    finite = torch.isfinite(torch.cat([predicted, truth], dim=-1)).all(-1)
+    usable = (finite | (weights == 0)).all(-1)
+    counts = finite[..., None]
+    aligned, truth = torch.where(counts, predicted, 0), torch.where(counts, truth, 0)
+    collapsed = _spread(aligned, weights) <= 1e-12
     regular = usable & ~collapsed
     if regular.any():
-        aligned[regular] = similarity_align(predicted[regular], truth[regular], weights[regular])
+        aligned[regular] = similarity_align(aligned[regular], truth[regular], weights[regular])
     centroid = (weights[..., None] * truth).sum(-2, keepdim=True) / weights.sum(-1)[:, None, None]
     aligned = torch.where((usable & collapsed)[:, None, None], centroid.expand_as(aligned), aligned)
-    return torch.where(usable[:, None, None], aligned, torch.full_like(aligned, torch.nan))
+    return torch.where(usable[:, None, None] & counts, aligned, torch.nan)
+
+
+def align_scale(predicted: Float[Tensor, "b n 3"], truth: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n 3"]:
+    """``predicted`` times the factor that brings all its points nearest to ``truth`` (least squares), sample by sample.
+
+    Scaled about the origin: hand over centred points. A sample of zeros stays as it is. Raises ShapeError.
+    """
+    check_points(predicted, truth, torch.ones_like(predicted[..., 0]), 3)
+    factor = (predicted * truth).sum((-1, -2)) / predicted.square().sum((-1, -2))
+    return torch.where(torch.isfinite(factor), factor, 1)[:, None, None] * predicted
 
 
 def _spread(points: Float[Tensor, "b n 3"], weights: Float[Tensor, "b n"]) -> Float[Tensor, "b"]:

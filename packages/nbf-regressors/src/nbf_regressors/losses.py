@@ -30,6 +30,8 @@ def supervised_losses(
         from nbf_regressors.parts import render_parts  # numba is slow to import and seldom needed
 
         part_map = render_parts(body, sample.params, sample.camera, tuple(output.parts.shape[-2:]))
+        if part_map is not None and sample.occluded is not None and sample.occluded.shape == part_map.shape:
+            part_map = torch.where(sample.occluded, -2, part_map)
     part_total, seen = _totals(part_map, weights.background, sample.keypoints if annotated else None, output.betas)
     if sample.params is not None:
         terms |= _body_losses(output, sample, body, weights, project=not annotated)

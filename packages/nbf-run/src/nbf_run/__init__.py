@@ -10,17 +10,25 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["FittedImage", "FittedPerson", "LoadedPipeline", "demo_to", "fit_to", "load", "shipped_photos"]
-
 _HOMES = {
     "FittedImage": "nbf_run.results",
     "FittedPerson": "nbf_run.results",
+    "LAYERS": "nbf_run.view.layers",
     "LoadedPipeline": "nbf_run.fitting",
+    "StoredRun": "nbf_run.stored",
+    "Viewer": "nbf_run.view.server",
     "demo_to": "nbf_run.tasks",
+    "draw": "nbf_run.view.layers",
     "fit_to": "nbf_run.tasks",
     "load": "nbf_run.fitting",
+    "open_run": "nbf_run.stored",
     "shipped_photos": "nbf_run.tasks",
+    "write_meshes": "nbf_run.view.meshes",
+    "write_pictures": "nbf_run.view.pictures",
+    "write_video": "nbf_run.view.moving",
 }
+
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

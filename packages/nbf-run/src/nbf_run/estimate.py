@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import roma
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -77,6 +78,13 @@ def observe(output: RegressorOutput, crops: Crops) -> Observation:
         keypoint_set=crops.keypoint_set,
         silhouette=_body_share(output.parts, (height, width)),
     )
+
+
+def part_map(output: RegressorOutput) -> Int[np.ndarray, "b h w"]:
+    """Which part (joint) the network sees at each pixel of its part maps; -1 is background."""
+    logits = output.parts
+    best = logits.argmax(1)
+    return torch.where(best == logits.shape[1] - 1, -1, best).to(torch.int16).cpu().numpy()
 
 
 def _body_share(parts: Float[Tensor, "b p h w"], size: tuple[int, int]) -> Float[Tensor, "b mh mw"]:

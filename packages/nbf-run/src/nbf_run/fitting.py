@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
 
 from nbf_core.config import Pipeline
 from nbf_core.contracts import Detector, SequenceFitter
 from nbf_core.errors import ConfigError, InputError, NbfError
-from nbf_core.types import BodyParams, Camera, FitResult, Person, Sample
+from nbf_core.types import BodyParams, Camera, Person, Sample
 from nbf_core.types.tree import stack
 from nbf_run import build
 from nbf_run.crop import crop_boxes, photo_camera, square_box
-from nbf_run.estimate import Crops, look, observe, start_params
+from nbf_run.estimate import Crops, look, observe, part_map, start_params
+from nbf_run.found import Found, array
 from nbf_run.images import find_images, read_image
 from nbf_run.options import FIT_NEEDS, FitOptions, read_pipeline
 from nbf_run.results import FittedImage, FittedPerson, Posed
@@ -80,6 +80,7 @@ class LoadedPipeline:
         tracing = _with_history(pipeline, self.options.trace)
         self.fitter = build.build_fitter(tracing, self.body, renderer, self.bank, self.trust)
         self.faces = self.body.spec.faces.cpu().numpy()
+        self.vertex_parts = self.body.spec.vertex_parts.cpu().numpy()
 
     @cached_property
     def detector(self) -> Detector:
@@ -147,20 +148,26 @@ class LoadedPipeline:
         crops = crop_boxes(image, camera, people, boxes, self.regressor.image_size)
         return Job(name, image, camera, people, crops, boxes, time.perf_counter() - began)
 
-    def fit_crops(self, crops: Crops, cameras: Sequence[Camera], film: bool = False) -> list[Found]:
+    def fit_crops(
+        self, crops: Crops, cameras: Sequence[Camera], film: bool = False, before: BodyParams | None = None
+    ) -> list[Found]:
         """Fit the people in crops; ``cameras`` are those of their photos.
 
-        With ``film`` they are one person in consecutive frames, fitted together where the fitter can.
+        With ``film`` they are one person in consecutive frames, fitted together where the fitter can; ``before`` is
+        what the fit of the one or two frames right before these gave.
         """
         looked = [look(self.regressor, part.to(self.device)) for part in _parts(crops, self.options.batch)]
         output, crops = stack(looked, torch.cat), crops.to(self.device)
         start, observation = start_params(output, crops.camera), observe(output, crops)
-        together = film and isinstance(self.fitter, SequenceFitter)
-        result = (self.fitter.fit_sequence if together else self.fitter.fit)(observation, start)
+        if film and isinstance(self.fitter, SequenceFitter):
+            result = self.fitter.fit_sequence(observation, start, before if before is None else before.to(self.device))
+        else:
+            result = self.fitter.fit(observation, start)
         posed = [self._pose(params, cameras, crops.keypoint_set) for params in (result.start, result.params)]
         with torch.inference_mode():
-            history = {step: _array(self.body(params).vertices) for step, params in result.history.items()}
-        return [Found(result, i, posed[0][i], posed[1][i], history) for i in range(len(cameras))]
+            history = {step: array(self.body(params).vertices) for step, params in result.history.items()}
+        parts = part_map(output)
+        return [Found(result, i, posed[0][i], posed[1][i], history, parts[i]) for i in range(len(cameras))]
 
     def _fit_together(self, jobs: Sequence[Job], on_error: OnError | None) -> Iterator[FittedImage]:
         """Fit the people of several pictures at once; where that breaks, picture by picture."""
@@ -192,8 +199,15 @@ class LoadedPipeline:
             some = found[first : first + len(job.people)]
             first += len(some)
             people = tuple(one.person(job, i) for i, one in enumerate(some))
-            seconds = job.seconds + share * len(people)
-            yield FittedImage(job.name, job.image, job.camera, people, self.faces, seconds, job.synthetic)
+            yield self.result(job, people, job.seconds + share * len(people))
+
+    def result(
+        self, job: Job, people: tuple[FittedPerson, ...], seconds: float, frame: int | None = None
+    ) -> FittedImage:
+        """The record of a picture."""
+        return FittedImage(
+            job.name, job.image, job.camera, people, self.faces, seconds, job.synthetic, self.vertex_parts, frame
+        )
 
     def _pose(self, params: BodyParams, cameras: Sequence[Camera], keypoint_set: str) -> list[Posed]:
         """Each person of a batch posed, with keypoints in the photo that shows them."""
@@ -204,9 +218,9 @@ class LoadedPipeline:
         return [
             Posed(
                 params=params[i],
-                vertices=_array(body.vertices[i]),
-                joints=_array(body.joints[i]),
-                keypoints=_array(camera.project(keypoints[i])),
+                vertices=array(body.vertices[i]),
+                joints=array(body.joints[i]),
+                keypoints=array(camera.project(keypoints[i])),
             )
             for i, camera in enumerate(cameras)
         ]
@@ -225,39 +239,6 @@ def _keypoint_box(keypoints: Float[np.ndarray, "n 3"], whole: Float[np.ndarray, 
     return np.concatenate([sure.min(0), sure.max(0)]) if len(sure) > 1 else whole
 
 
-@dataclass(frozen=True)
-class Found:
-    """One person out of a fit of several: row ``row`` of ``result``. ``history`` holds everybody's vertices by step."""
-
-    result: FitResult
-    row: int
-    start: Posed
-    fitted: Posed
-    history: Mapping[int, Float[np.ndarray, "b V 3"]]
-
-    def person(self, job: Job, here: int, track: int | None = None) -> FittedPerson:
-        """The same as person ``here`` of a picture."""
-        person, result, row = job.people[here], self.result, self.row
-        return FittedPerson(
-            box=np.asarray(person.box, np.float64),
-            square=job.boxes[here],
-            score=float(person.score),
-            keypoints=np.asarray(person.keypoints),
-            keypoint_set=person.keypoint_set,
-            start=self.start,
-            fitted=self.fitted,
-            start_loss=float(result.start_loss[row]),
-            loss=float(result.loss[row]),
-            kept=bool(result.kept[row]),
-            silhouette=_array(result.silhouette[row]),
-            occlusion=_array(result.occlusion[row]),
-            trace={name: _array(steps[:, row]) for name, steps in result.trace.items()},
-            stages=result.stages,
-            history={step: vertices[row] for step, vertices in self.history.items()},
-            track=track,
-        )
-
-
 def _parts(crops: Crops, size: int) -> list[Crops]:
     """Crops in batches that the regressor can take at once."""
     return [crops[first : first + size] for first in range(0, len(crops.images), size)]
@@ -270,7 +251,3 @@ def _with_history(pipeline: Pipeline, every: int) -> Pipeline:
         return pipeline
     config = section.config.model_copy(update={"history_every": every})
     return replace(pipeline, sections={**pipeline.sections, "fitter": replace(section, config=config)})
-
-
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().cpu().numpy()

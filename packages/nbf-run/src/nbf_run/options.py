@@ -25,6 +25,8 @@ class FitOptions(Config):
     box_scale: float = Field(1.15, gt=0, description="side of the crop in longer sides of the person's box")
     max_people: int | None = Field(None, ge=1, description="fit at most so many people of a photo")
     batch: int = Field(8, ge=1, description="people fitted together")
+    frames: str | None = Field(None, description="START:STOP:STEP: only these frames of a film; 0:200:2, say")
+    window: int = Field(64, ge=4, description="frames of a film that are held in memory and fitted together")
     trust: float | None = Field(None, ge=0, le=1, description="weight of the features; None: as measured in training")
     trace: int = Field(0, ge=0, description="keep a fit's course at every so many steps and draw it; 0: do not")
     device: Literal["cpu", "cuda"] = "cpu"
@@ -43,6 +45,7 @@ _MODELS = {
     "demo": "nbf_run.options:DemoOptions",
     "train": "nbf_run.training.config:TrainOptions",
     "bench": "nbf_run.bench.config:BenchOptions",
+    "crossview": "nbf_run.crossview.config:CrossviewOptions",
 }
 
 

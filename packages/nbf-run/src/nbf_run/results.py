@@ -34,7 +34,9 @@ class FittedPerson:
     and ``occlusion`` are maps over ``square``. ``trace`` holds each loss term at each step, ``stages`` the steps at
     which stages begin, ``history`` the vertices at some steps, where asked for. ``track`` numbers the people of a
     film: one person has one number in all its frames. ``errors`` holds name: (start, fitted) in millimetres where the
-    truth is known.
+    truth is known. ``parts`` is the network's part map over ``square`` (joint of the part, -1 background);
+    ``object_score`` and ``clutter_score`` tell how well body and clutter explain its pixels (cosines, 0 without body);
+    ``confidence`` tells how far the picture fixes each joint. These are None where nobody knows them.
     """
 
     box: Float[np.ndarray, "4"]
@@ -54,6 +56,10 @@ class FittedPerson:
     history: Mapping[int, Float[np.ndarray, "V 3"]] = field(default_factory=dict)
     track: int | None = None
     errors: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    parts: Int[np.ndarray, "ph pw"] | None = None
+    object_score: Float[np.ndarray, "h w"] | None = None
+    clutter_score: Float[np.ndarray, "h w"] | None = None
+    confidence: Float[np.ndarray, "J"] | None = None
 
     @property
     def keypoint_errors(self) -> tuple[float, float]:
@@ -80,7 +86,10 @@ class FittedPerson:
 
 @dataclass(frozen=True)
 class FittedImage:
-    """A photo and its people, the most certain first. ``faces`` join the vertices of every body."""
+    """A photo and its people, the most certain first. ``faces`` join the vertices of every body.
+
+    ``vertex_parts`` gives each vertex's joint. ``frame`` is a frame's number in its film, counted from 0.
+    """
 
     name: str
     image: UInt8[np.ndarray, "h w 3"]
@@ -89,3 +98,5 @@ class FittedImage:
     faces: Int[np.ndarray, "F 3"]
     seconds: float
     synthetic: bool = False
+    vertex_parts: Int[np.ndarray, "V"] | None = None
+    frame: int | None = None

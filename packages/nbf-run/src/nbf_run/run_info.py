@@ -26,7 +26,7 @@ def write_run_info(
     """Write ``run.json`` into the run directory ``out``, and return it.
 
     It holds the resolved pipeline, versions, seed, machine and command of this process, and of the weights
-    (where any are used) what they say of themselves. ``task`` is what is done: "fit", "train", ... A run that goes on in
+    (where any are used) what they say of themselves. ``task`` is what is done: "fit", "train". A run that goes on in
     the same folder keeps what its earlier processes wrote, the oldest first, under ``earlier``.
     """
     info = {

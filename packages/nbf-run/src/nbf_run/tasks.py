@@ -10,18 +10,21 @@ from typing import Any
 
 import torch
 
-from nbf_core.errors import InputError, PluginError
+from nbf_core.errors import ConfigError, InputError, PluginError
 from nbf_core.plugins import get_plugin_manager
 from nbf_core.types import Sample
 from nbf_run import build
-from nbf_run.film import find_frames, fit_film
+from nbf_run.film_run import fit_film_to
 from nbf_run.fitting import LoadedPipeline
+from nbf_run.frames import Cut, Film
 from nbf_run.images import SUFFIXES, find_images
+from nbf_run.journal import Journal
 from nbf_run.options import FIT_NEEDS, read_pipeline
 from nbf_run.report.credits import Credit, read_credits
 from nbf_run.report.page import Heading
 from nbf_run.report.run import RunDirectory
 from nbf_run.results import FittedImage
+from nbf_run.video import is_video
 
 Step = Callable[[str, int, int], None]
 """Told of progress: what is being done, how many are done, of how many."""
@@ -39,17 +42,31 @@ def fit_to(
     overrides: Overrides = (),
     step: Step | None = None,
     film: bool = False,
+    resume: bool = False,
 ) -> dict[str, Any]:
-    """Fit everybody in ``photos`` (files and folders) and write a run directory.
+    """Fit everybody in ``photos`` (files and folders, or one video) and write a run directory.
 
-    With ``film`` they are the frames of one film, in order: each person's frames are fitted together. Returns the
-    content of ``report.json``. A photo that cannot be used is an entry with its reason. Raises ConfigError,
-    PluginError or AssetError.
+    With ``film``, or where a video is given, they are the frames of one film, in order: each person's frames are
+    fitted together; ``fit.frames`` tells which. With ``resume`` a run that was interrupted in ``out`` goes on: what it
+    finished stays. Returns the content of ``report.json``. A photo that cannot be used is an entry with its reason.
+    Raises ConfigError, PluginError or AssetError, and InputError where nothing of a film can be read.
     """
-    found = find_frames(photos) if film else find_images(photos)
-    loaded = LoadedPipeline(read_pipeline(source, overrides, needs=FIT_NEEDS))
+    photos = [photos] if isinstance(photos, (str, Path)) else list(photos)
+    pipeline = read_pipeline(source, overrides, needs=FIT_NEEDS)
+    film, text = film or any(map(is_video, photos)), pipeline.options["fit"].frames
+    if text is not None and not film:
+        raise ConfigError("fit.frames: only a film has frames; give --film where the pictures are those of one")
+    frames = Film(photos, None if text is None else Cut.parse(text)) if film else None
+    run = {"task": "fit", "inputs": [str(path) for path in photos], "film": film, "pipeline": pipeline.table}
+    if resume:
+        Journal(out, run, resume=True)  # what cannot be resumed is said before anything is loaded
+    loaded = LoadedPipeline(pipeline)
     directory = RunDirectory(out, loaded.pipeline)
-    _fit_photos(directory, loaded, found, step or _silent, film)
+    journal = Journal(out, run, resume)
+    if frames:
+        fit_film_to(directory, loaded, frames, journal, step or _silent)
+    else:
+        _fit_photos(directory, loaded, find_images(photos), step or _silent, journal)
     heading = Heading(
         "Bodies fitted to photos",
         "For every person found: the body that a network estimates at first sight, and the body after its "
@@ -95,21 +112,32 @@ def shipped_credits() -> list[Credit]:
 
 
 def _fit_photos(
-    directory: RunDirectory, loaded: LoadedPipeline, photos: Sequence[Path], step: Step, film: bool = False
+    directory: RunDirectory,
+    loaded: LoadedPipeline,
+    photos: Sequence[Path],
+    step: Step,
+    journal: Journal | None = None,
 ) -> None:
-    looked, what = 0, "frames" if film else "photos"
+    """Fit photos and write them; those that the journal knows as done are taken up again."""
+    waiting = list(photos)
+    for entry in journal.entries if journal else ():
+        if Path(entry["photo"]) in waiting:
+            directory.restore(entry["folder"])
+            waiting.remove(Path(entry["photo"]))
+    looked = len(photos) - len(waiting)
 
     def on_photo(name: str) -> None:
         nonlocal looked
         looked += 1
-        step(what, looked, len(photos))
+        step("photos", looked, len(photos))
 
-    step(what, 0, len(photos))
-    if film:
-        directory.add_film(fit_film(loaded, photos, directory.fail, on_photo))
-        return
-    for image in loaded.fit_photos(photos, directory.fail, on_photo):
-        directory.add(image)
+    step("photos", looked, len(photos))
+    for image in loaded.fit_photos(waiting, directory.fail, on_photo):
+        record = directory.add(image)
+        if journal:
+            journal.add(photo=image.name, folder=record["folder"])
+    place = {str(path): number for number, path in enumerate(photos)}
+    directory.records.sort(key=lambda record: place.get(record["image"], len(photos)))
 
 
 def _fit_samples(loaded: LoadedPipeline, source: str | Path, overrides: Overrides) -> list[FittedImage]:

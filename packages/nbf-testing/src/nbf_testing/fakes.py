@@ -43,7 +43,7 @@ class FakeRenderer:
         image = image.index_copy(0, fragments.pixel, weight[:, None] * rows)
         silhouette = weight.new_zeros(batch * height * width).index_copy(0, fragments.pixel, weight)
         return RenderOutput(
-            attributes=image.view(batch, height, width, -1),
+            attributes=image.view(batch, height, width, rows.shape[-1]),
             silhouette=silhouette.view(batch, height, width),
             fragments=Fragments(
                 pixel=fragments.pixel,

@@ -14,7 +14,20 @@ import jaxtyping
 import pytest
 
 # Failures of the suite then show the values compared, as those of a test file do.
-pytest.register_assert_rewrite("nbf_testing.renderers")
+_SUITES = (
+    "renderers",
+    "body_models",
+    "feature_banks",
+    "regressors",
+    "fitters",
+    "priors",
+    "datasets",
+    "detectors",
+    "metrics",
+)
+pytest.register_assert_rewrite(
+    *(f"nbf_testing.{name}" for name in (*_SUITES, "protocols", "fitting", "claims", "people"))
+)
 
 
 def checker(function: Callable[..., Any]) -> Callable[..., Any]:

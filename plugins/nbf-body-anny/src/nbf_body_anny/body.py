@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from importlib.resources import as_file, files
 
 import numpy as np
@@ -12,10 +13,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from nbf_body_anny._skinning import Skeleton, skin
 from nbf_body_anny.config import AnnyConfig
+from nbf_body_anny.export import LAYOUTS, model_files
 from nbf_core.conventions import KEYPOINT_SETS, SMPL_24, mirror_permutation
 from nbf_core.errors import AssetError, NbfError, ShapeError
+from nbf_core.geometry.skinning import Skeleton, skin
 from nbf_core.types import BodyOutput, BodyParams, BodySpec, Skinning
 
 PARENTS = (-1, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9, 12, 13, 14, 16, 17, 18, 19, 20, 21)
@@ -161,6 +163,24 @@ class AnnyBody(nn.Module):
             marker_directions=split["directions"][1],
             marker_weights=split["weights"][1],
         )
+
+    @property
+    def layouts(self) -> tuple[str, ...]:
+        """The bodies in whose files this one can be written."""
+        return LAYOUTS
+
+    def model_files(self, layout: str) -> Mapping[str, Mapping[str, np.ndarray] | np.ndarray]:
+        """See :class:`nbf_core.contracts.ExportsModel`; ``kernels.npz`` holds this body's kernels."""
+        generator = torch.Generator().manual_seed(0)
+        people = BodyParams.neutral(60)
+        people.body_pose[:] = 0.4 * torch.randn(people.body_pose.shape, generator=generator)
+        people.betas[:] = torch.randn(people.betas.shape, generator=generator)
+        with torch.no_grad():
+            posed = self(people.to(self._joints))
+        samples = (posed.vertices.double().cpu().numpy(), posed.joints.double().cpu().numpy())
+        faces = self.spec.kernel_faces.cpu().numpy().astype(np.int32)
+        kernels = {"indices": self._kernel_vertices.cpu().numpy().astype(np.int32), "faces_downsampled": faces}
+        return {**model_files(load_arrays(), PARENTS, layout, samples), "kernels.npz": kernels}
 
     def _check(self, params: BodyParams) -> None:
         expected = {

@@ -16,8 +16,9 @@ _ROW = _TEXTURE + textures.WIDTH
 
 
 def paint(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A background [size, size, 3] float64, about 0 to 1."""
-    image = np.empty((size, size, 3))
+    """A background [size, size, 3] float64, about 0 to 1; every other one with half as many pixels, enlarged."""
+    half = size % 2 == 0 and rng.random() < 0.5
+    image = np.empty((size // 2, size // 2, 3) if half else (size, size, 3))
     _field(image, *_draw_field(rng))
     count = int(rng.integers(0, 7)) if rng.random() < 0.5 else int(rng.integers(5, 24))
     if count:
@@ -25,7 +26,25 @@ def paint(rng: np.random.Generator, size: int) -> np.ndarray:
     if rng.random() < 0.6:  # out of focus
         for _ in range(int(rng.integers(1, 5))):
             _soften(image)
-    return image
+    return enlarged(image) if half else image
+
+
+@njit(cache=True, nogil=True)
+def enlarged(image):
+    """Twice the size, bilinear."""
+    size = len(image)
+    out = np.empty((2 * size, 2 * size, 3))
+    for i in range(2 * size):
+        y = i // 2 + (1 if i % 2 else -1)
+        y = min(max(y, 0), size - 1)
+        for j in range(2 * size):
+            x = j // 2 + (1 if j % 2 else -1)
+            x = min(max(x, 0), size - 1)
+            for c in range(3):
+                near = 0.75 * image[i // 2, j // 2, c] + 0.25 * image[i // 2, x, c]
+                far = 0.75 * image[y, j // 2, c] + 0.25 * image[y, x, c]
+                out[i, j, c] = 0.75 * near + 0.25 * far
+    return out
 
 
 @njit(cache=True, nogil=True)

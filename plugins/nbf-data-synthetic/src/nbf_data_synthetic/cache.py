@@ -33,6 +33,8 @@ def row_type(renderer: BaseRenderer) -> np.dtype:
             ("focal", "<f4"),
             ("keypoints", "<f4", (25, 2)),
             ("joints", "<f4", (24, 2)),
+            ("keypoints_free", "u1", (25,)),
+            ("joints_free", "u1", (24,)),
         ]
     )
 
@@ -43,7 +45,7 @@ def cache_folder(renderer: BaseRenderer, directory: Path) -> Path:
     about = {
         "generator": GENERATOR,
         "body": hashlib.sha256(renderer.rest.astype("<f4").tobytes() + renderer.vertex_kernels.tobytes()).hexdigest(),
-        **{name: getattr(config, name) for name in ("split", "seed", "image_size", "map_size", "colours")},
+        **{name: getattr(config, name) for name in ("split", "seed", "image_size", "map_size", "colours", "others")},
     }
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
     return Path(directory) / f"{config.split}-{config.image_size}-{key}"

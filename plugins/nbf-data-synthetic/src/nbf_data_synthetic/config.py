@@ -24,6 +24,8 @@ class SyntheticConfig(Config):
     ``noise``: standard deviation of the pixel noise (of 255) of samples that are not augmented;
     ``blur``: the share of them that is blurred.
     ``colours``: "clothes", or "parts" for one fixed colour per part (the control of experiments).
+    ``others``: the share of pictures with one or two more people; only in the split "train" may they, or furniture,
+    stand before the person on purpose.
     ``cache``: a folder that ``prepare`` fills with base pictures; None renders each sample when asked for.
     """
 
@@ -41,4 +43,5 @@ class SyntheticConfig(Config):
     noise: float = Field(default=3.0, ge=0)
     blur: float = Field(default=0.3, ge=0, le=1)
     colours: Literal["clothes", "parts"] = "clothes"
+    others: float = Field(default=0.4, ge=0, le=1)
     cache: Path | None = None

@@ -10,14 +10,16 @@ import torch
 from nbf_core.contracts import BodyModel
 from nbf_core.conventions import OPENPOSE_25, mirror_permutation
 from nbf_core.types import BodyParams, Camera, Sample
-from nbf_data_synthetic import augment
+from nbf_data_synthetic import augment, pixels
 from nbf_data_synthetic.cache import BaseCache, fill
 from nbf_data_synthetic.config import SyntheticConfig
+from nbf_data_synthetic.occluders import draw_occluders
 from nbf_data_synthetic.placing import pose_body
 from nbf_data_synthetic.rendering import Base, BaseRenderer
 from nbf_datasets.patches import REFERENCE, Patch, draw, hide_map, texture
 
 _AUGMENT, _PATCH, _DETECTOR = 1, 2, 3  # what further random numbers are for
+_OTHERS = 1 << 40  # base pictures from this index on are no samples: occluders and borders are cut from them
 
 
 class SyntheticPeople:
@@ -39,6 +41,7 @@ class SyntheticPeople:
         self._root, self._root_directions = self._rest_root()
         self._shared_epoch = torch.zeros(1, dtype=torch.int64).share_memory_()  # workers see it change
         self._own_epoch: int | None = None
+        self._others: np.ndarray | None = None
         self._cache = BaseCache.open(self._renderer, config.cache) if config.cache else None
 
     def __len__(self) -> int:
@@ -65,6 +68,8 @@ class SyntheticPeople:
             raise ValueError("prepare: no directory given, and the configuration names no cache")
         fill(self._renderer, Path(directory), workers)
         self._cache = BaseCache(self._renderer, Path(directory))
+        if self.config.augment:
+            self._pictures()  # before a loader starts its workers, so that they share them
 
     def base(self, index: int) -> Base:
         """The sample before augmentation, noise and occluders, read from the cache or rendered."""
@@ -76,11 +81,14 @@ class SyntheticPeople:
         base = self.base(index)
         image, base, patches = (self._augmented if self.config.augment else self._plain)(index, base)
         kernel_map = base.kernel_map.astype(np.int64)
-        part_map = np.where(kernel_map >= 0, self._kernel_parts[kernel_map], kernel_map)
-        keypoints, joints = self._seen(base.keypoints, patches), self._seen(base.joints, patches)
         for patch in patches:
-            for labels in (kernel_map, part_map):
-                hide_map(labels, patch, image.shape[1:])
+            if isinstance(patch, Patch):
+                hide_map(kernel_map, patch, image.shape[1:])
+            else:
+                patch.hide_map(kernel_map, self.config.image_size)
+        part_map = np.where(kernel_map >= 0, self._kernel_parts[kernel_map], kernel_map)
+        keypoints = self._seen(base.keypoints, base.keypoints_free, patches)
+        joints = self._seen(base.joints, base.joints_free, patches)
         size = self.config.image_size
         return Sample(
             image=torch.from_numpy(image),
@@ -103,18 +111,20 @@ class SyntheticPeople:
             part_map=torch.from_numpy(part_map),
         )
 
-    def _plain(self, index: int, base: Base) -> tuple[np.ndarray, Base, list[Patch]]:
+    def _plain(self, index: int, base: Base) -> tuple[np.ndarray, Base, list]:
         """The one patch that the configuration asks for, then a camera's noise and sometimes its blur.
 
         The noise is the same with and without the patch, so that the two can be compared.
         """
-        pixels = augment.resampled(base.image, None, augment.IDENTITY_TABLES)
-        patches = [self._test_patch(index, base, pixels)] if self.config.patch_size else []
+        image = np.array(base.image)
+        patches = [self._test_patch(index, base, image)] if self.config.patch_size else []
         rng = self._renderer.generator(index, _AUGMENT)
         blur = int(rng.random() < self.config.blur) * int(rng.integers(1, 3))
-        return augment.finished(pixels, blur, self.config.noise, 0.0, int(rng.integers(1 << 62))), base, patches
+        pixels.soften(image, blur)
+        pixels.add_noise(image, self.config.noise, 0.0, int(rng.integers(1 << 62)))
+        return image, base, patches
 
-    def _test_patch(self, index: int, base: Base, pixels: np.ndarray) -> Patch:
+    def _test_patch(self, index: int, base: Base, image: np.ndarray) -> Patch:
         """Draw a patch around one of the joints in the picture, or its middle where there is none."""
         rng = self._renderer.generator(index, _PATCH)
         inside = base.joints[((base.joints >= 0) & (base.joints < self.config.image_size)).all(1)]
@@ -122,28 +132,35 @@ class SyntheticPeople:
         jitter = rng.standard_normal(2) * 12 * self.config.image_size / REFERENCE
         x, y = around[int(rng.integers(len(around)))] + jitter
         patch = Patch.around(float(x), float(y), self.config.patch_size, self.config.image_size)
-        draw(pixels.transpose(1, 2, 0), patch, texture(rng, patch.y1 - patch.y0, patch.x1 - patch.x0))
+        draw(image.transpose(1, 2, 0), patch, texture(rng, patch.y1 - patch.y0, patch.x1 - patch.x0))
         return patch
 
-    def _augmented(self, index: int, base: Base) -> tuple[np.ndarray, Base, list[Patch]]:
+    def _augmented(self, index: int, base: Base) -> tuple[np.ndarray, Base, list]:
         """Anew in each epoch; occluders are drawn before blur and noise, as a camera would see them."""
         rng = self._renderer.generator(index, _AUGMENT, self._epoch)
         change = augment.draw_similarity(rng)
-        pixels = augment.resampled(base.image, change, augment.colour_tables(rng))
+        pictures = self._pictures()
+        border = augment.draw_border(rng, pictures)
+        image = pixels.resampled(base.image, np.linalg.inv(change.matrix), border)
+        pixels.recolour(image, augment.colour_tables(rng), augment.draw_saturation(rng))
         root = self._root + self._root_directions @ base.betas
         base = augment.moved(base, change, root, *self._mirrors)
         patches = []
         if rng.random() < self.config.patch_probability:
-            for patch, painted in augment.draw_occluders(rng, base.joints, self.config.image_size):
-                draw(pixels.transpose(1, 2, 0), patch, painted)
-                patches.append(patch)
-        blur = int(rng.integers(1, 5)) if rng.random() < 0.35 else 0
-        sigma, shared = 14 * rng.random() ** 3, 10 * rng.random() ** 3
-        return augment.finished(pixels, blur, sigma, shared, int(rng.integers(1 << 62))), base, patches
+            patches = draw_occluders(rng, base.joints, self.config.image_size, len(pictures))
+            for patch in patches:
+                patch.draw(image, pictures)
+        return augment.photographed(rng, image), base, patches
 
-    def _seen(self, points: np.ndarray, patches: list[Patch]) -> np.ndarray:
-        """Pixel coordinates with 1 where they are inside the image and behind no patch, float32 [n, 3]."""
-        visible = ((points >= 0) & (points < self.config.image_size)).all(1)
+    def _pictures(self) -> np.ndarray:
+        """Pictures that cut-outs and borders are taken from, uint8 [16, 3, h, h]: people who are in no sample."""
+        if self._others is None:
+            self._others = np.stack([self._renderer(_OTHERS + k).image for k in range(16)])
+        return self._others
+
+    def _seen(self, points: np.ndarray, free: np.ndarray, patches: list) -> np.ndarray:
+        """Pixel coordinates with 1 where they are inside the image and nothing stands before, float32 [n, 3]."""
+        visible = ((points >= 0) & (points < self.config.image_size)).all(1) & (free > 0)
         for patch in patches:
             visible &= ~patch.holds(points)
         return np.concatenate([points, visible[:, None]], 1).astype(np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import as_file, files
+from typing import NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -27,31 +28,54 @@ def load_poses(split: str) -> np.ndarray:
         raise AssetError(f"pose file {source}, split {split}: {error}") from error
 
 
-def draw_person(rng: np.random.Generator, split: str, shapes: int) -> tuple[np.ndarray, np.ndarray]:
-    """A pose of the split [24, 3], turned to a random view in OpenCV camera axes, and its shape [shapes]."""
-    poses = load_poses(split)
-    pose = poses[int(rng.integers(len(poses)))].copy()
-    if split == "train":
-        pose[1:] += rng.standard_normal((23, 3)) * 0.04
-    yaw = rng.random() * 360.0
+class View(NamedTuple):
+    """How the camera is held: turns (axis-angle) from a world with y up to OpenCV's axes, and the world's vertical."""
+
+    turns: tuple[np.ndarray, ...]
+    up: np.ndarray
+
+
+_ARMS = np.array([13, 14, 16, 17, 18, 19, 20, 21, 22, 23])
+_LEGS = np.array([1, 2, 4, 5, 7, 8, 10, 11])
+
+
+def draw_view(rng: np.random.Generator) -> View:
+    """A camera that looks slightly up or down, rarely steeply."""
     steep = rng.random() < 0.15
     pitch = float(np.clip(rng.standard_normal() * (30.0 if steep else 12.0), -80, 80))
     roll = float(np.clip(rng.standard_normal() * 8.0, -30, 30))
-    # About the vertical; then from y up to y down, with the camera's pitch; then its roll.
-    for turn in (about(1, yaw), about(0, 180.0 + pitch), about(2, roll)):
+    p, r = np.deg2rad(pitch), np.deg2rad(roll)
+    up = np.array([np.sin(r) * np.cos(p), -np.cos(r) * np.cos(p), -np.sin(p)])
+    # From y up to y down, with the camera's pitch; then its roll.
+    return View((about(0, 180.0 + pitch), about(2, roll)), np.round(up, 9))
+
+
+def draw_person(rng: np.random.Generator, split: str, shapes: int, view: View) -> tuple[np.ndarray, np.ndarray]:
+    """A pose of the split [24, 3], turned about the vertical and seen in ``view``, and its shape [shapes].
+
+    In training one pose in three takes its arms, and one in four its legs, from other poses.
+    """
+    poses = load_poses(split)
+    pose = poses[int(rng.integers(len(poses)))].copy()
+    if split == "train":
+        for limbs, share in ((_ARMS, 0.33), (_LEGS, 0.25)):
+            if rng.random() < share:
+                pose[limbs] = poses[int(rng.integers(len(poses)))][limbs]
+        pose[1:] += rng.standard_normal((23, 3)) * 0.04
+    for turn in (about(1, rng.random() * 360.0), *view.turns):
         pose[0] = compose(turn, pose[0])
     betas = np.clip(rng.standard_normal(shapes), -2.5, 2.5)
     return pose.astype(np.float32), betas.astype(np.float32)
 
 
-def draw_place(rng: np.random.Generator, vertices: np.ndarray, image_size: int) -> tuple[float, np.ndarray]:
+def draw_place(rng: np.random.Generator, split: str, vertices: np.ndarray, image_size: int) -> tuple[float, np.ndarray]:
     """Focal length (pixels) and translation [3] that put a body into a crop as a detector would.
 
     ``vertices`` [V, 3] are the posed body at the origin. The larger side of the box takes .65 to .95 of the
-    crop; one crop in eight cuts the body.
+    crop, a little less in training, which enlarges more than it shrinks; one crop in eight cuts the body.
     """
     focal = image_size * 1.5 * (8 / 1.5) ** rng.random()
-    share = 0.65 + 0.3 * rng.random()
+    share = (0.6 if split == "train" else 0.65) + 0.3 * rng.random()
     slack = 1.0 - share
     shift = (rng.random(2) - 0.5) * slack
     if rng.random() < 0.125:

@@ -24,6 +24,7 @@ KIND, FIRST, SECOND, THIRD, AXIS, FREQUENCY, THRESHOLD, GRAIN, GRAIN_FREQUENCY, 
 )
 WIDTH = 18
 PLAIN, STRIPES, CHECKS, CLOUDS, CAMOUFLAGE, DOTS, PRINT, FADE, MOSAIC, PARTS = range(10)
+BRICKS, PLANKS, TILES, FOLIAGE, WINDOWS = range(10, 15)  # for scenes only
 
 
 def plain(rng: np.random.Generator, colour: np.ndarray, grain: float = 0.08) -> np.ndarray:
@@ -64,6 +65,28 @@ def _octaves(x, y, z, seed):
 
 
 @njit(cache=True, nogil=True)
+def _built(kind, x, y, z, s, seed):
+    """Share of the second colour in the patterns of walls, floors and plants."""
+    if kind == FOLIAGE:
+        n = noise3(x, y, z, seed) * 0.6 + noise3(x * 3.1, y * 3.1, z * 3.1, seed + 1) * 0.5
+        n += noise3(x * 9.0, y * 9.0, z * 9.0, seed + 2) * 0.5
+        return min(max((n - 0.8) * 2.5 + 0.5, 0.0), 1.0)
+    if kind == WINDOWS:
+        u, v = x - np.floor(x), y - np.floor(y)
+        return 1.0 if abs(u - 0.5) < 0.18 + 0.2 * s and abs(v - 0.5) < 0.3 else 0.0
+    wide = 2.4 if kind == BRICKS else (1.0 if kind == TILES else 7.0)
+    row = np.floor(y)
+    u = x / wide
+    if kind != TILES:
+        u += lattice(int(row), 3, 0, seed) if kind == PLANKS else 0.5 * (int(row) % 2)
+    cell = np.floor(u)
+    gap = 0.05 if kind == PLANKS else 0.09
+    if y - row < gap or (u - cell) * wide < gap:
+        return 1.0
+    return 0.35 * lattice(int(cell), int(row), 1, seed)
+
+
+@njit(cache=True, nogil=True)
 def evaluate(t, x, y, z, part, out):
     """Write the colour of texture row ``t`` at the point (metres) into ``out`` [3]."""
     kind, seed = int(t[KIND]), int(t[SEED])
@@ -98,6 +121,8 @@ def evaluate(t, x, y, z, part, out):
     elif kind == MOSAIC:
         cell = lattice(int(np.floor(x * f)), int(np.floor(y * f)), int(np.floor(z * f)), seed)
         mix, second = (1.0, True) if cell < 0.33 else ((1.0, False) if cell < 0.66 else (0.0, True))
+    elif kind >= BRICKS:
+        mix = _built(kind, x * f, y * f, z * f, s, seed)
     elif kind == PARTS:
         for c in range(3):
             out[c] = 0.15 + 0.8 * lattice(part, c, 7, 1)

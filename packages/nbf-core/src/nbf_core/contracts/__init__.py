@@ -11,6 +11,7 @@ A component is built by calling its class with its configuration first and what 
     dataset   = Dataset(config, body=body)
     detector  = Detector(config)
     metric    = Metric(config)
+    protocol  = Protocol(config, seed=0)
 
 ``trust`` in [0, 1] says how far the bank's features may be believed, from their measured correspondence quality.
 Components take any device and float32 or float64, keep no global state, and meet one another only through
@@ -18,26 +19,44 @@ these protocols.
 """
 
 from nbf_core.contracts.bank import FeatureBank
-from nbf_core.contracts.body import BodyModel, SkinnedBodyModel
+from nbf_core.contracts.body import BodyModel, GenderedBodyModel, SkinnedBodyModel
+from nbf_core.contracts.conversion import Conversion, ConverterInfo, ConvertsFiles
 from nbf_core.contracts.data import Dataset, Detector, Metric
+from nbf_core.contracts.files import FileProblem, FileReport, ReadsFiles
 from nbf_core.contracts.fitter import Fitter, Prior, SequenceFitter
-from nbf_core.contracts.published import Converted, TakesPublished
+from nbf_core.contracts.protocol import Chosen, Occluder, OcclusionCase, OcclusionProtocol, WritesOccluders
+from nbf_core.contracts.published import Converted, ConvertedFile, ExportsModel, TakesModelFiles, TakesPublished
 from nbf_core.contracts.regressor import Regressor
 from nbf_core.contracts.renderer import Renderer, ScoringRenderer
 
 __all__ = [
     "BodyModel",
+    "Chosen",
+    "Conversion",
     "Converted",
+    "ConvertedFile",
+    "ConverterInfo",
+    "ConvertsFiles",
     "Dataset",
     "Detector",
+    "ExportsModel",
     "FeatureBank",
+    "FileProblem",
+    "FileReport",
     "Fitter",
+    "GenderedBodyModel",
     "Metric",
+    "Occluder",
+    "OcclusionCase",
+    "OcclusionProtocol",
     "Prior",
+    "ReadsFiles",
     "Regressor",
     "Renderer",
     "ScoringRenderer",
     "SequenceFitter",
     "SkinnedBodyModel",
+    "TakesModelFiles",
     "TakesPublished",
+    "WritesOccluders",
 ]

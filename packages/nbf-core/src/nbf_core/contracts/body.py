@@ -40,3 +40,15 @@ class SkinnedBodyModel(BodyModel, Protocol):
     def skinning(self) -> Skinning:
         """The rest positions, shape directions and skinning weights of joints, kernels and markers."""
         ...
+
+
+@runtime_checkable
+class GenderedBodyModel(BodyModel, Protocol):
+    """A body of which there are several, one a gender: an optional capability, for data whose labels say which."""
+
+    def gendered(self, gender: str) -> BodyModel:
+        """The body of ``neutral``, ``male`` or ``female``: same kernels, joints and keypoint sets, same parameters.
+
+        Raises ConfigError for another gender, AssetError where that body is not to be had.
+        """
+        ...

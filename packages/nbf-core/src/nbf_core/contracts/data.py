@@ -43,7 +43,9 @@ class Metric(Protocol):
     """Compares predictions with the truth, per sample.
 
     ``takes`` names what the ``n`` points are: "joints" or "vertices" (metres, centred on the pelvis by the
-    caller), or "keypoints" (the 14 LSP joints in pixels, head segment last).
+    caller), or "keypoints" (the 14 LSP joints in pixels, head segment last). "film" are joints of ``b`` consecutive
+    frames of one person. "occlusion" are pixels (``d`` is 1): how surely the body is hidden there, from 0 to 1, the
+    pixels that count being the visible ones. Whoever measures skips metrics of what he does not have.
     """
 
     unit: str  # "mm", "%"

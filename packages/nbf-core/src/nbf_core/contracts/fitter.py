@@ -40,9 +40,11 @@ class SequenceFitter(Fitter, Protocol):
     Whoever has frames asks ``isinstance(fitter, SequenceFitter)`` and otherwise fits them one by one.
     """
 
-    def fit_sequence(self, observation: Observation, start: BodyParams) -> FitResult:
+    def fit_sequence(self, observation: Observation, start: BodyParams, before: BodyParams | None = None) -> FitResult:
         """Fit ``b`` consecutive frames of one person together: one shape, and movement that is smooth.
 
+        ``before`` are the fitted parameters of the one or two frames right before these, where a long film comes in
+        pieces: the fit goes on from them.
         Frames without evidence are filled in from their neighbours. Promises about failures as :meth:`fit`.
         """
         ...

@@ -1,11 +1,13 @@
-"""What a component may offer beyond its contract: to take over what the published implementation trained."""
+"""What a component may offer beyond its contract: to take over published weights and models, or to give its own."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 from torch import Tensor
 
 
@@ -31,4 +33,33 @@ class TakesPublished(Protocol):
     @classmethod
     def from_published(cls, tensors: Mapping[str, Tensor]) -> Converted:
         """This component's part of a checkpoint, given all of its tensors by their published names."""
+        ...
+
+
+@dataclass(frozen=True)
+class ConvertedFile:
+    """A model file without pickles: plain ``arrays`` by name. ``left_out`` names what of the original is no array."""
+
+    arrays: Mapping[str, np.ndarray]
+    left_out: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class TakesModelFiles(Protocol):
+    """A class of components that are made from model files, which it can turn into safer ones of the same use."""
+
+    @classmethod
+    def from_model_file(cls, path: Path) -> ConvertedFile | None:
+        """The contents of a model file; None where it is a model of another kind. Raises AssetError."""
+        ...
+
+
+@runtime_checkable
+class ExportsModel(Protocol):
+    """A component that can be written as model files of others, for programs that read only those."""
+
+    layouts: tuple[str, ...]
+
+    def model_files(self, layout: str) -> Mapping[str, Mapping[str, np.ndarray] | np.ndarray]:
+        """Files by their paths in a folder: ``.npz`` and ``.pkl`` from arrays by name, ``.npy`` from one array."""
         ...

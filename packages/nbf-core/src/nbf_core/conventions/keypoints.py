@@ -13,8 +13,9 @@ COCO_17 = (
     "right_knee", "left_ankle", "right_ankle",
 )  # fmt: skip
 
+# The order of the rows of the joint regressor in use with SMPL, whose left leg comes first, not Human3.6M's own.
 H36M_17 = (
-    "pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "spine",
+    "pelvis", "left_hip", "left_knee", "left_ankle", "right_hip", "right_knee", "right_ankle", "spine",
     "neck", "jaw", "head_top", "left_shoulder", "left_elbow", "left_wrist", "right_shoulder",
     "right_elbow", "right_wrist",
 )  # fmt: skip

@@ -181,6 +181,24 @@ class NbfSpecs:
         """
 
     @hookspec
+    def nbf_protocols(self) -> Iterable[ComponentEntry]:
+        """Occlusion protocols: which patches are put over the people of a benchmark.
+
+        Example::
+
+            from nbf_core.plugins import ComponentEntry, hookimpl
+
+            NBF_CONTRACT = 1
+
+            @hookimpl
+            def nbf_protocols():
+                yield ComponentEntry(
+                    name="corners", target="my_protocols.corners:Corners",
+                    config="my_protocols.config:CornersConfig", summary="a patch in each corner",
+                )
+        """
+
+    @hookspec
     def nbf_pipelines(self) -> Iterable[PipelineEntry]:
         """Built-in pipelines: TOML files that commands take by name.
 

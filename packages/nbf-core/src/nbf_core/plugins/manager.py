@@ -19,7 +19,7 @@ GROUP = "nbf"
 
 # What to install for names that are known to exist but are not there.
 KNOWN_PROVIDERS: dict[str, dict[str, str]] = {
-    "body_models": {"anny": "nbf-body-anny"},
+    "body_models": {"anny": "nbf-body-anny", **dict.fromkeys(("smpl", "smplh", "smplx"), "nbf-body-models")},
     "renderers": {
         "gaussian": "nbf-renderers",
         "numba": "nbf-render-numba",
@@ -33,13 +33,37 @@ KNOWN_PROVIDERS: dict[str, dict[str, str]] = {
         ("gaussian-pose", "joint", "joint-angle", "joint-limits", "mixture-pose", "shape", "smooth-joints", "vposer"),
         "nbf-fitters",
     ),
-    "datasets": {"synthetic": "nbf-data-synthetic", "image-folder": "nbf-datasets", "mixed": "nbf-datasets"},
+    "datasets": {
+        "synthetic": "nbf-data-synthetic",
+        "pose2sim": "nbf-data-pose2sim",
+        **dict.fromkeys(("humandata", "image-folder", "mixed"), "nbf-datasets"),
+    },
     "detectors": {"blazepose": "nbf-detect-blazepose"},
-    "metrics": dict.fromkeys(("mpjpe", "pa-mpjpe", "pve", "3dpck", "3dpck-auc", "pckh"), "nbf-metrics"),
+    "metrics": dict.fromkeys(
+        (
+            *("mpjpe", "pa-mpjpe", "pve", "pckh", "3dpck", "3dpck-auc", "pa-3dpck", "pa-3dpck-auc"),
+            *("acceleration", "occlusion-iou"),
+        ),
+        "nbf-metrics",
+    ),
+    "protocols": dict.fromkeys(("adversarial", "clean", "file", "grid", "varying"), "nbf-datasets"),
     "weights": {"small": "nbf-model-small", "blazepose-full": "nbf-detect-blazepose"},
     "pipelines": {
         **dict.fromkeys(
-            ("demo", "bench", "correspondence", "smplify", "3dnbf-fit", "3dnbf-stage1", "3dnbf-stage2"), "nbf-run"
+            (
+                *(
+                    "demo",
+                    "correspondence",
+                    "smplify",
+                    "unbiased",
+                    "pose2sim",
+                    "3dnbf-fit",
+                    "3dnbf-stage1",
+                    "3dnbf-stage2",
+                ),
+                *("bench", "table1-methods", "table2-fitters", "table3-ablations", "all"),
+            ),
+            "nbf-run",
         ),
         "small": "nbf-model-small",
     },

@@ -19,6 +19,7 @@ KINDS = (
     "datasets",
     "detectors",
     "metrics",
+    "protocols",
 )
 
 

@@ -11,6 +11,7 @@ from nbf_core.types.people import Person
 from nbf_core.types.regression import RegressorOutput
 from nbf_core.types.render import Fragments, Kernels, RenderOutput, ScoreOutput, Similarities
 from nbf_core.types.sample import Sample, collate
+from nbf_core.types.view import View
 
 __all__ = [
     "BodyOutput",
@@ -28,5 +29,6 @@ __all__ = [
     "ScoreOutput",
     "Similarities",
     "Skinning",
+    "View",
     "collate",
 ]

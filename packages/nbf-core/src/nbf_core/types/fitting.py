@@ -40,7 +40,8 @@ class FitResult(TensorRecord):
     the body at ``params``; zero where the start was returned, None from fitters that do not know.
     ``object_score`` and ``clutter_score`` tell how well body and clutter explain each pixel, as cosines (an object
     score is 0 where no body is). ``stages`` are the steps of the trace at which stages begin, ``history`` holds the
-    parameters of everybody at some of those steps.
+    parameters of everybody at some of those steps. ``kept_joints``, from fitters behind a gate, tells which rotations
+    at ``params`` are the fit's: a joint may keep the start's though the person is ``kept``.
     """
 
     params: BodyParams
@@ -56,3 +57,4 @@ class FitResult(TensorRecord):
     clutter_score: Float[Tensor, "b h w"] | None = None
     stages: tuple[int, ...] = ()
     history: Mapping[int, BodyParams] = field(default_factory=dict)
+    kept_joints: Bool[Tensor, "b J"] | None = None

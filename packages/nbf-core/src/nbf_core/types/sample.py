@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from nbf_core.types.body import BodyParams
 from nbf_core.types.camera import Camera
 from nbf_core.types.tree import TensorRecord, stack
+from nbf_core.types.view import View
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,15 @@ class Sample(TensorRecord):
     ``detected`` are the same as a detector would give them, noise included.
     Label maps have the size of the feature map: ``kernel_map`` holds the kernel of the visible surface,
     ``part_map`` its part (joint index); -1 is background, -2 an occluder.
+    ``detected_3d`` is what a detector itself says of their depth: metres about the middle of the hips, axes of a camera
+    that looks straight at the person, confidence.
     ``visible_joints`` is 1 for the body's 24 joints that are inside the image and not behind an occluder.
-    A field is None where the data set does not know; ``lacks`` names those.
+    ``view`` tells where the camera stood, in data sets of several calibrated cameras.
+    ``joints`` are annotated places of the keypoint set ``h36m-17``: metres in the camera's axes, from any origin, and
+    confidence; they may be known where ``params`` are not. ``gender`` says whose shape space ``params`` are in:
+    0 the neutral one's, 1 female, 2 male. ``occluded`` are the cells of the label maps behind an occluder in the
+    picture, for data sets that leave the maps themselves to whoever has a renderer.
+    A field is None where the data set does not know; ``lacks`` names the labels that are.
     """
 
     image: UInt8[Tensor, "*b 3 h w"]
@@ -34,6 +42,11 @@ class Sample(TensorRecord):
     visible_joints: Float[Tensor, "*b 24"] | None = None
     kernel_map: Int[Tensor, "*b mh mw"] | None = None
     part_map: Int[Tensor, "*b mh mw"] | None = None
+    detected_3d: Float[Tensor, "*b 25 4"] | None = None
+    view: View | None = None
+    joints: Float[Tensor, "*b 17 4"] | None = None
+    gender: Int[Tensor, "*b"] | None = None
+    occluded: Bool[Tensor, "*b mh mw"] | None = None
 
     @property
     def lacks(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ class _Conv(nn.Sequential):
         self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, linear: bool = False
     ) -> None:
         convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups)
-        super().__init__(convolution, *([] if linear else [nn.ReLU6()]))
+        super().__init__(convolution, *([] if linear else [nn.ReLU6(inplace=True)]))
 
 
 class _Inverted(nn.Module):

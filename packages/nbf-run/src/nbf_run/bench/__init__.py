@@ -5,7 +5,13 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-_HOMES = {"bench": "nbf_run.bench.runner", "print_report": "nbf_run.bench.tables"}
+_HOMES = {
+    "bench": "nbf_run.bench.runner",
+    "compare_runs": "nbf_run.bench.comparing",
+    "print_comparison": "nbf_run.bench.comparing",
+    "print_report": "nbf_run.bench.tables",
+    "rebuild": "nbf_run.bench.runner",
+}
 
 __all__ = list(_HOMES)
 

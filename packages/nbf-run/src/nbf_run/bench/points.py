@@ -3,73 +3,139 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from nbf_core.contracts import BodyModel, Metric
-from nbf_core.conventions import H36M_17, SMPL_24
-from nbf_core.errors import ConfigError
+from nbf_core.conventions import JOINT_SETS, SMPL_24
+from nbf_core.errors import ConfigError, InputError
+from nbf_core.geometry.evaluation import evaluation_joints, joint_visibility
 from nbf_core.plugins import get_plugin_manager
 from nbf_core.types import BodyParams, Camera, Sample
 
-LSP_14 = (
-    "right_ankle", "right_knee", "right_hip", "left_hip", "left_knee", "left_ankle", "right_wrist",
-    "right_elbow", "right_shoulder", "left_shoulder", "left_elbow", "left_wrist", "neck", "head_top",
-)  # fmt: skip
-"""The 14 joints of Leeds Sports Pose; the last two are the head segment that PCKh measures by."""
+OWN = "smpl-24"
+"""The body's own first 24 joints, as a set of joints to compare."""
 
-_LSP_OF_H36M = [H36M_17.index(name) for name in LSP_14]
-_LSP_OF_BODY = [SMPL_24.index("head" if name == "head_top" else name) for name in LSP_14]
+REGRESSED = "h36m-17"
+"""The keypoint set that all other sets of joints are taken from."""
+
+_LSP = JOINT_SETS["lsp-14"]
+_GENDERS = ("neutral", "female", "male")  # as samples number them
 
 
 @dataclass(frozen=True)
 class Points:
-    """What a metric may ask for by its ``takes``.
+    """What a metric may ask for by its ``takes``; None where it is not known.
 
-    ``joints`` (the body's first 24) and ``vertices`` are metres, centred on the pelvis, joint 0;
-    ``keypoints`` are the 14 LSP joints in pixels of the image, None where the body does not know them.
+    ``joints`` and ``vertices`` are metres, centred on the pelvis: joint 0 of the body, or that of ``regressed``
+    where ``joints`` come from there. ``keypoints`` are the 14 LSP joints in pixels of the image. ``regressed`` are the
+    17 joints of Human3.6M in metres, in the camera's coordinates. ``occlusion`` tells pixels of the label maps where
+    the body is hidden.
     """
 
-    joints: Float[Tensor, "b 24 3"]
-    vertices: Float[Tensor, "b V 3"]
-    keypoints: Float[Tensor, "b 14 2"] | None
+    joints: Float[Tensor, "b n 3"] | None = None
+    vertices: Float[Tensor, "b V 3"] | None = None
+    keypoints: Float[Tensor, "b 14 2"] | None = None
+    regressed: Float[Tensor, "b 17 3"] | None = None
+    occlusion: Float[Tensor, "b p 1"] | None = None
+
+    def each(self, pick: Any) -> Points:
+        """The same with ``pick`` applied to everything that is known."""
+        return Points(**{key: None if value is None else pick(value) for key, value in vars(self).items()})
 
 
-def body_points(body: BodyModel, params: BodyParams, camera: Camera) -> Points:
+def body_points(body: BodyModel, params: BodyParams, camera: Camera, joints: str = OWN) -> Points:
     """Pose ``params`` and take the points; ``camera`` is the images'."""
     with torch.inference_mode():
         output = body(params)
         pelvis = output.joints[:, :1]
-        keypoints = None
-        if "h36m-17" in body.spec.keypoint_weights:
-            keypoints = camera.project(body.keypoints(output, "h36m-17")[:, _LSP_OF_H36M])
-        return Points(output.joints[:, : len(SMPL_24)] - pelvis, output.vertices - pelvis, keypoints)
+        own = Points(joints=output.joints[:, : len(SMPL_24)] - pelvis, vertices=output.vertices - pelvis)
+        if REGRESSED not in body.spec.keypoint_weights:
+            return own
+        found = _regressed_points(body.keypoints(output, REGRESSED), camera, joints)
+        return replace(found, vertices=own.vertices, joints=own.joints if joints == OWN else found.joints)
 
 
-def build_metrics(names: tuple[str, ...], body: BodyModel) -> dict[str, Metric]:
+def true_points(body: BodyModel, sample: Sample, joints: str = OWN) -> Points:
+    """The points of a collated batch's truth: its bodies, of each person's own gender, or its annotated joints.
+
+    Raises InputError where it has neither.
+    """
+    if sample.params is not None:
+        own = getattr(body, "gendered", None)
+        if sample.gender is None or own is None:
+            return body_points(body, sample.params, sample.camera, joints)
+        bodies = [own(_GENDERS[int(number)]) for number in sample.gender]
+        single = [
+            body_points(bodies[i], sample.params[i : i + 1], sample.camera[i : i + 1], joints)
+            for i in range(len(bodies))
+        ]
+        return Points(**{key: _joined([vars(one)[key] for one in single]) for key in vars(single[0])})
+    if sample.joints is None or joints == OWN:
+        raise InputError("the sample has no true body" if joints == OWN else "the sample has no true joints")
+    return _regressed_points(sample.joints[..., :3], sample.camera, joints)
+
+
+def _regressed_points(regressed: Float[Tensor, "b 17 3"], camera: Camera, joints: str) -> Points:
+    return Points(
+        joints=None if joints == OWN else evaluation_joints(regressed, JOINT_SETS[joints]),
+        keypoints=camera.project(regressed[:, list(_LSP.of_h36m)]),
+        regressed=regressed,
+    )
+
+
+def _joined(parts: list[Tensor | None]) -> Tensor | None:
+    return None if any(part is None for part in parts) else torch.cat(parts)
+
+
+def joint_pixels(body: BodyModel, params: BodyParams, camera: Camera) -> Float[Tensor, "b 24 2"]:
+    """The body's first 24 joints in pixels of the image."""
+    with torch.inference_mode():
+        return camera.project(body(params, vertices=False).joints[:, : len(SMPL_24)])
+
+
+def build_metrics(names: tuple[str, ...], body: BodyModel, joints: str = OWN) -> dict[str, Metric]:
     """The metrics of these names. Raises PluginError, or ConfigError where the body lacks the points."""
     metrics = {}
     for name in names:
         entry = get_plugin_manager().get("metrics", name)
         metrics[name] = entry.load()(entry.load_config()())
-        if metrics[name].takes == "keypoints" and "h36m-17" not in body.spec.keypoint_weights:
-            raise ConfigError(f"bench.metrics: {name} needs the keypoint set h36m-17, which {body.spec.name} lacks")
+        asked = metrics[name].takes == "keypoints" or (metrics[name].takes == "joints" and joints != OWN)
+        if asked and REGRESSED not in body.spec.keypoint_weights:
+            raise ConfigError(f"bench.metrics: {name} needs the keypoint set {REGRESSED}, which {body.spec.name} lacks")
     return metrics
 
 
 def measure(
-    metrics: Mapping[str, Metric], predicted: Points, truth: Points, sample: Sample
+    metrics: Mapping[str, Metric],
+    predicted: Points,
+    truth: Points,
+    visible_joints: Float[Tensor, "b 24"] | None,
+    joints: str = OWN,
+    whole: Bool[Tensor, "b p"] | None = None,
 ) -> dict[str, dict[str, list[float]]]:
-    """Values per person by metric and set of joints: ``all``, and ``visible`` where the sample tells them."""
+    """Values per person by metric and set of joints: ``all``, and ``visible`` where ``visible_joints`` tells them.
+
+    ``whole`` are the pixels of the true body as it would be seen without occluder, which is where occlusion counts.
+    Metrics of what is not known are left out.
+    """
     values: dict[str, dict[str, list[float]]] = {}
     for name, metric in metrics.items():
-        ours, theirs = getattr(predicted, metric.takes), getattr(truth, metric.takes)
+        ours, theirs = (getattr(points, metric.takes, None) for points in (predicted, truth))
+        if ours is None or theirs is None or ours.shape != theirs.shape:
+            continue
         seen = {"all": torch.ones_like(ours[..., 0])}
-        if sample.visible_joints is not None and metric.takes != "vertices":
-            visible = sample.visible_joints.to(ours)
-            seen["visible"] = visible[:, _LSP_OF_BODY] if metric.takes == "keypoints" else visible
+        if metric.takes == "occlusion":
+            seen = {"all": seen["all"] if whole is None else whole.to(ours)}
+        elif visible_joints is not None and metric.takes in ("joints", "keypoints"):
+            seen["visible"] = _visible(visible_joints.to(ours), "lsp-14" if metric.takes == "keypoints" else joints)
         values[name] = {which: metric(ours, theirs, mask).tolist() for which, mask in seen.items()}
     return values
+
+
+def _visible(visible: Float[Tensor, "b 24"], joints: str) -> Float[Tensor, "b n"]:
+    return visible if joints == OWN else joint_visibility(visible, JOINT_SETS[joints])

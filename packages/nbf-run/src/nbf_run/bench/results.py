@@ -1,179 +1,194 @@
-"""What a benchmark found: rows per person, the report made of them, and its files."""
+"""From finished items to the report: a number for every person, their summaries and comparisons."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nbf_core.contracts import Metric
-from nbf_run.bench.config import BenchOptions, CaseOptions, MethodOptions
-from nbf_run.bench.summary import compare, summarise
-from nbf_run.jsons import plain, write_json
+from nbf_run.bench.paired import compare, summarise
+from nbf_run.bench.plan import Cell, Plan, search_key, shard_key
+from nbf_run.bench.store import Row, Search, Store
+from nbf_run.bench.workshop import Workshop
+from nbf_run.quality import QualityMeter
 
-NOTES = (
-    "3D: the body's 24 joints, centred on the pelvis (joint 0); vertices alike. 2D: 14 LSP joints from the "
-    "Human3.6M regressor, the true body's against the predicted one's, head segment neck to head top.",
-    "all: every joint; visible: those inside the image and not behind an occluder. Intervals: percentile "
-    "bootstrap of the mean over people.",
-    "A patch lies at one place per image, not at the worst one. Joint centres are the body model's own: with "
-    "the free body the numbers do not compare with 3DPW's.",
-    "A method that starts at the truth measures drift: how far its objective pulls the true body away.",
-)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One person by one method. ``values`` by (metric, "all" or "visible"); ``losses``: start and end."""
-
-    method: str
-    index: int
-    seconds: float
-    kept: bool | None
-    losses: tuple[float, float] | None
-    values: Mapping[tuple[str, str], float]
+Values = Mapping[str, Mapping[str, Mapping[int, float]]]
+"""By metric, joints ("all", "visible") and sample."""
 
 
 @dataclass
-class Result:
-    """A case: rows, the samples that failed with their reasons, and the features' correspondence quality."""
+class MethodResult:
+    """A method in a cell: all rows, failures by sample, and the counts of its start."""
 
-    case: CaseOptions
     rows: list[Row] = field(default_factory=list)
-    failed: list[tuple[int, str]] = field(default_factory=list)
-    quality: dict[str, float | None] = field(default_factory=dict)
-    regressor_seconds: float | None = None
+    failed: dict[int, str] = field(default_factory=dict)
+    meter: QualityMeter = field(default_factory=QualityMeter)
+    looked: float = 0.0
+    views: int = 0
+    done: int = 0  # items
 
 
-def assemble(
-    options: BenchOptions,
-    results: Sequence[Result],
-    metrics: Mapping[str, Metric],
-    trusts: Mapping[str, float],
-    seed: int,
-) -> dict[str, Any]:
-    """The report: per case the quality, the failures, and per method the summary of every metric."""
-    table = {name: {"unit": m.unit, "lower_is_better": m.lower_is_better} for name, m in metrics.items()}
+@dataclass
+class CellResult:
+    """A cell: results by method, and what was searched, by start."""
+
+    cell: Cell
+    methods: dict[str, MethodResult]
+    searches: dict[str, list[Search]] = field(default_factory=dict)
+
+
+def collect(workshop: Workshop, plan: Plan, store: Store) -> list[CellResult]:
+    """Read what is finished."""
+    found = [CellResult(cell, {name: MethodResult() for name in cell.methods}) for cell in plan.cells]
+    keys = [{name: shard_key(workshop, cell, name) for name in cell.methods} for cell in plan.cells]
+    for item in plan.items:
+        result = found[item.cell]
+        for name, method in result.methods.items():
+            shard = store.get(keys[item.cell][name], item.first)
+            if shard is None:
+                continue
+            method.rows += shard.rows
+            method.failed.update(shard.failed)
+            method.meter.add(shard.quality)
+            method.looked += shard.looked
+            method.views += shard.views
+            method.done += 1
+        if result.cell.case.choose:
+            for key, start in {
+                search_key(workshop, result.cell, name): workshop.start_key(result.cell.set, name)
+                for name in result.methods
+            }.items():
+                search = store.get_search(key, item.first)
+                if search is not None:
+                    result.searches.setdefault(start, []).append(search)
+    return found
+
+
+def per_person(rows: Sequence[Row], choose: Sequence[str]) -> dict[str, dict[str, dict[int, float]]]:
+    """A person's value of every metric: under the occluder that this metric chose, else the mean over all of them."""
+    gathered: dict[str, dict[str, dict[int, list[float]]]] = {}
+    for row in rows:
+        for metric, sets in row.values.items():
+            if choose and metric not in row.chosen:
+                continue
+            for joints, value in sets.items():
+                gathered.setdefault(metric, {}).setdefault(joints, {}).setdefault(row.sample, []).append(value)
     return {
-        "schema": 1,
-        "kind": "bench",
-        "samples": options.samples,
-        "confidence": options.confidence,
-        "notes": list(NOTES),
-        "metrics": table,
-        "reference": _reference(options),
-        "failed": sum(len(result.failed) for result in results),
-        "cases": [_case(options, result, metrics, trusts, seed) for result in results],
+        metric: {
+            joints: {sample: float(np.mean(values)) for sample, values in people.items()}
+            for joints, people in sets.items()
+        }
+        for metric, sets in gathered.items()
     }
 
 
-def _reference(options: BenchOptions) -> str | None:
-    """The method that the others are compared with: the first that takes the regressor's start as it is."""
-    plain_starts = (m.name for m in options.methods if not m.fit and m.start == "regressor")
-    return next(plain_starts, None)
+def reference_of(workshop: Workshop, cell: Cell, method: str) -> str | None:
+    """The method that takes as it is what ``method`` starts with; None for itself and for starts at the truth."""
+    options = workshop.options.methods
+    if options[method].start != "regressor" or not options[method].fit:
+        return None
+    own = workshop.start_key(cell.set, method)
+    plain = (n for n in cell.methods if not options[n].fit and options[n].start == "regressor")
+    return next((name for name in plain if workshop.start_key(cell.set, name) == own), None)
 
 
-def _case(
-    options: BenchOptions,
-    result: Result,
-    metrics: Mapping[str, Metric],
-    trusts: Mapping[str, float],
-    seed: int,
-) -> dict[str, Any]:
-    by_method = {m.name: [row for row in result.rows if row.method == m.name] for m in options.methods}
-    reference = by_method.get(_reference(options) or "", [])
+def cell_records(workshop: Workshop, found: Sequence[CellResult]) -> Iterator[dict[str, Any]]:
+    """The part of the report that has the numbers."""
+    for result in found:
+        yield _cell(workshop, result)
+
+
+def _cell(workshop: Workshop, result: CellResult) -> dict[str, Any]:
+    cell, options = result.cell, workshop.options
+    settings = (options.confidence, options.resamples, workshop.base.seed)
+    values = {name: per_person(method.rows, cell.case.choose) for name, method in result.methods.items()}
+    metrics = workshop.metrics(cell.set)
     methods = []
-    for method in options.methods:
-        rows = by_method[method.name]
-        entry = _method(method, rows, trusts[method.name])
-        entry["metrics"] = _metrics(rows, options, seed)
-        if reference and rows is not reference and method.start == "regressor":
-            entry["against_reference"] = _against(rows, reference, metrics, options, seed)
+    for name, method in result.methods.items():
+        entry = _method(workshop, cell, name, method)
+        entry["metrics"] = {
+            metric: {joints: summarise(list(people.values()), *settings) for joints, people in sets.items()}
+            for metric, sets in values[name].items()
+        }
+        reference = reference_of(workshop, cell, name)
+        entry["reference"] = reference
+        if reference is not None:
+            entry["against_reference"] = _against(values[name], values[reference], metrics, settings)
         methods.append(entry)
+    failed = {index: reason for method in result.methods.values() for index, reason in method.failed.items()}
     return {
-        "name": result.case.name,
-        "set": result.case.set,
-        "people": len({row.index for row in result.rows}),
-        "failed": [{"sample": index, "reason": reason} for index, reason in sorted(result.failed)],
-        "correspondence": result.quality,
-        "regressor_seconds": result.regressor_seconds,
+        "set": cell.set,
+        "protocol": cell.protocol,
+        "case": cell.case.name,
+        "title": cell.title,
+        "size": cell.case.size,
+        "choose": list(cell.case.choose),
+        "candidates": cell.candidates,
+        "people": max((len({row.sample for row in m.rows}) for m in result.methods.values()), default=0),
+        "asked": cell.people,
+        "failed": [{"sample": index, "reason": reason} for index, reason in sorted(failed.items())],
+        "starts": _starts(workshop, result),
         "methods": methods,
     }
 
 
-def _method(method: MethodOptions, rows: Sequence[Row], trust: float) -> dict[str, Any]:
-    kept = [row.kept for row in rows if row.kept is not None]
+def _method(workshop: Workshop, cell: Cell, name: str, method: MethodResult) -> dict[str, Any]:
+    options = workshop.options.methods[name]
+    kept = [row.kept for row in method.rows if row.kept is not None]
     return {
-        "name": method.name,
-        "fit": method.fit,
-        "start": method.start,
-        "keypoints": method.keypoints,
-        "trust": trust if method.fit else None,
-        "set": method.set,
-        "seconds": float(np.median([row.seconds for row in rows])) if rows else None,
+        "name": name,
+        "results": shard_key(workshop, cell, name),
+        "start": workshop.start_key(cell.set, name),
+        "trust": workshop.trust(cell.set, name) if options.fit else None,
+        "seconds": float(np.median([row.seconds for row in method.rows])) if method.rows else None,
+        "fits": len(method.rows) if options.fit else 0,
         "kept": float(np.mean(kept)) if kept else None,
+        "failed": [{"sample": index, "reason": reason} for index, reason in sorted(method.failed.items())],
     }
 
 
-def _metrics(rows: Sequence[Row], options: BenchOptions, seed: int) -> dict[str, dict[str, Any]]:
-    summary: dict[str, dict[str, Any]] = {}
-    for name, which in _columns(rows):
-        values = [row.values[name, which] for row in rows if (name, which) in row.values]
-        found = summarise(values, options.confidence, options.resamples, seed)
-        summary.setdefault(name, {})[which] = found
-    return summary
+def _starts(workshop: Workshop, result: CellResult) -> list[dict[str, Any]]:
+    """What is known of each start: its correspondences, its time, and how its error depends on the patch's place."""
+    cell, found = result.cell, {}
+    for name, method in result.methods.items():
+        key = workshop.start_key(cell.set, name)
+        if key in found or not method.done:
+            continue
+        searches = result.searches.get(key, [])
+        found[key] = {
+            "key": key,
+            "methods": [n for n in cell.methods if workshop.start_key(cell.set, n) == key],
+            "correspondence": method.meter.result(),
+            "seconds": method.looked / method.views if method.views else None,
+            "search_seconds": sum(search.seconds for search in searches),
+            "places": {metric: _places(searches, metric) for metric in cell.case.choose} if searches else {},
+        }
+    return list(found.values())
+
+
+def _places(searches: Sequence[Search], metric: str) -> list[float | None]:
+    """The start's mean value under each candidate."""
+    tables = [search.values[metric] for search in searches if metric in search.values]
+    if not tables:
+        return []
+    width = max(table.shape[1] for table in tables)
+    joined = np.concatenate([np.pad(t, ((0, 0), (0, width - t.shape[1])), constant_values=np.nan) for t in tables])
+    known = np.isfinite(joined)
+    totals = np.where(known, joined, 0).sum(0)
+    return [float(total / count) if count else None for total, count in zip(totals, known.sum(0), strict=True)]
 
 
 def _against(
-    rows: Sequence[Row],
-    reference: Sequence[Row],
-    metrics: Mapping[str, Metric],
-    options: BenchOptions,
-    seed: int,
+    ours: Values, theirs: Values, metrics: Mapping[str, Metric], settings: tuple[float, int, int]
 ) -> dict[str, dict[str, Any]]:
-    summary: dict[str, dict[str, Any]] = {}
-    for key in _columns(rows):
-        ours, theirs = ({row.index: row.values[key] for row in some if key in row.values} for some in (rows, reference))
-        settings = (options.confidence, options.resamples, seed)
-        difference = compare(ours, theirs, metrics[key[0]].lower_is_better, settings)
-        summary.setdefault(key[0], {})[key[1]] = difference
-    return summary
-
-
-def _columns(rows: Sequence[Row]) -> list[tuple[str, str]]:
-    return list(dict.fromkeys(key for row in rows for key in row.values))
-
-
-def write_report(out: Path, report: dict[str, Any], results: Sequence[Result]) -> None:
-    """Write ``report.json``, ``samples.csv``, ``report.md`` and ``chart.png``."""
-    from nbf_run.bench.chart import write_chart
-    from nbf_run.bench.tables import markdown
-
-    write_json(out / "report.json", report)
-    report.update(plain(report))  # what is returned is what was written
-    _write_samples(out / "samples.csv", results)
-    (out / "report.md").write_text(markdown(report), encoding="utf-8")
-    write_chart(out / "chart.png", report)
-
-
-def _write_samples(path: Path, results: Sequence[Result]) -> None:
-    columns = _columns([row for result in results for row in result.rows])
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        names = [f"{name} {which}" for name, which in columns]
-        writer.writerow(["case", "method", "sample", "kept", "seconds", "start_loss", "loss", *names])
-        for result in results:
-            for row in result.rows:
-                kept = "" if row.kept is None else int(row.kept)
-                values = [_number(row.values.get(column)) for column in columns]
-                losses = [_number(loss) for loss in row.losses or (None, None)]
-                head = [result.case.name, row.method, row.index, kept, f"{row.seconds:.4f}"]
-                writer.writerow([*head, *losses, *values])
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None or value != value else f"{value:.4f}"
+    return {
+        metric: {
+            joints: compare(people, theirs[metric][joints], metrics[metric].lower_is_better, settings)
+            for joints, people in sets.items()
+            if joints in theirs.get(metric, {})
+        }
+        for metric, sets in ours.items()
+    }

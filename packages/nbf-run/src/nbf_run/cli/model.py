@@ -1,38 +1,85 @@
-"""``nbf-run model``: weights from elsewhere. Importing this imports no torch."""
+"""``nbf-run model``: weights and body models from elsewhere, and for elsewhere. Importing this imports no torch."""
 
 from __future__ import annotations
 
 import json as jsons
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Optional
 
 import typer
 
-model_app = typer.Typer(help="Weights from elsewhere.", rich_markup_mode=None, no_args_is_help=True)
+model_app = typer.Typer(help="Weights and body models from elsewhere.", rich_markup_mode=None, no_args_is_help=True)
 
 _SHOWN = 20  # of each sort of problem; --json lists all
 
 
-@model_app.callback()
-def _root() -> None:
-    # With a single command Typer would drop its name.
-    pass
+@model_app.command()
+def convert(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A checkpoint of the published 3DNBF, or a body model (SMPL, ...).")
+    ],
+    out: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", help="To write: .safetensors from a checkpoint, .npz from a body model."),
+    ],
+    regressor: Annotated[str, typer.Option("--regressor", help="The regressor that takes it over.")] = "pare-coke",
+    bank: Annotated[str, typer.Option("--bank", help="The feature bank that takes it over.")] = "nearest-memory",
+    body: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--body", help="The body model that the file is for; found out unless given."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> int:
+    """Turn a published checkpoint, or a body model, into a file without pickles.
+
+    Only tensors and arrays are read: nothing in the file is executed. One that does not fit is refused with what is
+    missing, odd or of another shape. Prints the pipeline sections that go with what was written.
+    """
+    if out.suffix == ".npz":
+        return _convert_body(file, out, body, json)
+    return _convert_checkpoint(file, out, regressor, bank, json)
 
 
 @model_app.command()
-def convert(
-    published: Annotated[Path, typer.Argument(metavar="PUBLISHED.PTH", help="A checkpoint of the published 3DNBF.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT.SAFETENSORS", help="The model file to write.")],
-    regressor: Annotated[str, typer.Option("--regressor", help="The regressor that takes it over.")] = "pare-coke",
-    bank: Annotated[str, typer.Option("--bank", help="The feature bank that takes it over.")] = "nearest-memory",
+def export(
+    body: Annotated[str, typer.Argument(metavar="BODY", help="A body model that can be exported, such as anny.")],
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to write to, such as data/body_models.")],
+    layout: Annotated[str, typer.Option("--layout", help="Whose files: smpl, smplh or smplx.")] = "smpl",
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> int:
-    """Turn a published checkpoint into a model file for regressor.weights.
+    """Write a body in the files of another, laid out as published.
 
-    Only tensors are read: nothing in the checkpoint is executed. One that does not fit is refused with the list of
-    what is missing, odd or of another shape. Prints the pipeline sections that go with the weights.
+    Programs that read SMPL can so be tried without SMPL's licence.
     """
+    from nbf_run.cli.main import DONE
+    from nbf_run.model_files import export_body
+
+    written = export_body(body, layout, out)
+    if json:
+        print(jsons.dumps({"files": [str(path) for path in written]}, indent=2))
+    else:
+        print(*(f"{path}: {path.stat().st_size / 1e6:.1f} MB" for path in written), sep="\n")
+    return DONE
+
+
+def _convert_body(file: Path, out: Path, body: str | None, json: bool) -> int:
+    from nbf_run.cli.inspect import toml_lines
+    from nbf_run.cli.main import DONE
+    from nbf_run.model_files import convert_body
+
+    made = convert_body(file, out, body)
+    if json:
+        written = {"model": str(made.model), "arrays": made.shapes, "left_out": made.left_out}
+        print(jsons.dumps({**written, "pipeline": made.pipeline}, indent=2))
+        return DONE
+    print(f"{made.model}: {len(made.shapes)} arrays of a body {made.body}", *toml_lines(made.pipeline), sep="\n")
+    if made.left_out:
+        print(f"\nleft out, being no arrays: {', '.join(made.left_out)}", file=sys.stderr)
+    return DONE
+
+
+def _convert_checkpoint(published: Path, out: Path, regressor: str, bank: str, json: bool) -> int:
     from nbf_run.checkpoints import MisfitError, convert_checkpoint
     from nbf_run.cli.inspect import toml_lines
     from nbf_run.cli.main import DONE, FAILED

@@ -1,4 +1,4 @@
-"""The commands that compute: words around the calls of ``nbf_run.tasks``, ``training`` and ``bench``."""
+"""The commands that compute: words around the calls of ``nbf_run.tasks`` and ``training``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def demo_command(source: str, out: Path, settings: Sequence[str] | None, as_json
     overrides = _overrides(settings)
     from nbf_run.tasks import demo_to
 
-    with _progress() as step:
+    with progress_bars() as step:
         report = demo_to(out, source, overrides, step)
     return _finish(report, as_json)
 
@@ -38,13 +38,14 @@ def fit_command(
     as_json: bool,
     extra: Sequence[tuple[str, Any]] = (),
     film: bool = False,
+    resume: bool = False,
 ) -> int:
     """``nbf-run fit``; ``extra`` are further overrides."""
     overrides = [*_overrides(settings), *extra]
     from nbf_run.tasks import fit_to
 
-    with _progress() as step:
-        report = fit_to(out, source, images, overrides, step, film)
+    with progress_bars() as step:
+        report = fit_to(out, source, images, overrides, step, film, resume)
     return _finish(report, as_json)
 
 
@@ -56,25 +57,10 @@ def train_command(
     from nbf_run.training import train
 
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
-    with _progress() as step:
+    with progress_bars() as step:
         model = train(source, out, overrides, resume, step)
     print(json.dumps({"model": str(model)}) if as_json else f"model: {model}")
     return DONE
-
-
-def bench_command(source: str, out: Path, settings: Sequence[str] | None, as_json: bool) -> int:
-    """``nbf-run bench``."""
-    overrides = _overrides(settings)
-    from nbf_run.bench import bench, print_report
-
-    with _progress() as step:
-        report = bench(source, out, overrides, step)
-    if as_json:
-        print(json.dumps(report, indent=2))
-    else:
-        print_report(report)
-        print(f"report: {out / 'report.json'}")
-    return SOME_FAILED if report["failed"] else DONE
 
 
 def _overrides(settings: Sequence[str] | None) -> list[tuple[str, Any]]:
@@ -82,7 +68,7 @@ def _overrides(settings: Sequence[str] | None) -> list[tuple[str, Any]]:
 
 
 @contextmanager
-def _progress() -> Iterator[Any]:
+def progress_bars() -> Iterator[Any]:
     """A bar on stderr for each thing done; silent where that is no terminal."""
     console = Console(stderr=True)
     columns = (
@@ -124,7 +110,9 @@ def _finish(report: Mapping[str, Any], as_json: bool) -> int:
     if as_json:
         print(json.dumps(plain(report), indent=2))
     else:
-        if report["summary"]["people"]:
+        if "tracks" in report:
+            Console().print(_track_table(report))
+        elif report["summary"]["people"]:
             Console().print(_table(report))
         print(f"page: {report['page']}")
     if not failures:
@@ -152,6 +140,19 @@ def _table(report: Mapping[str, Any]) -> Table:
                 cells += [arrow(person["errors_mm"].get(name.removesuffix(" mm")), 0) for name in _MILLIMETRES]
             cells += [f"{100 * person['occluded_share']:.0f}", "yes" if person["kept"] else "no"]
             table.add_row(person_title(entry, position), *cells)
+    return table
+
+
+def _track_table(report: Mapping[str, Any]) -> Table:
+    """A line for each person of a film: there may be thousands of frames."""
+    from nbf_run.report.page import number
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("person", "frames", "kept", "jitter mm/frame²"):
+        table.add_column(head, justify="left" if head == "person" else "right", no_wrap=True)
+    for track in report["tracks"]:
+        unsteady = f"{number(track['jitter_mm']['start'])} → {number(track['jitter_mm']['fit'])}"
+        table.add_row(str(track["track"] + 1), str(track["frames"]), str(track["kept"]), unsteady)
     return table
 
 

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFont, features
 
 from nbf_run.report import drawing
-from nbf_run.report.figures import photo_figure, shown
+from nbf_run.report.figures import shown
 from nbf_run.results import FittedImage, FittedPerson
 
 SIDE = 320
@@ -52,13 +52,13 @@ def write_fit_animation(path: Path, image: FittedImage, person: FittedPerson) ->
     return True
 
 
-def write_film(path: Path, images: Sequence[FittedImage], rate: float = 12.0) -> None:
-    """All frames of a film with the fitted bodies, at ``rate`` frames a second."""
+def write_film(path: Path, pictures: Sequence[Path], rate: float = 12.0) -> None:
+    """All frames of a film, small, at ``rate`` frames a second."""
     frames = []
-    for image in images:
-        picture = Image.fromarray(photo_figure(image))
-        picture.thumbnail((2 * SIDE, 2 * SIDE))
-        frames.append(picture)
+    for file in pictures:
+        with Image.open(file) as picture:
+            picture.thumbnail((2 * SIDE, 2 * SIDE))
+            frames.append(picture.convert("RGB"))
     _save(path, frames, [round(1000 / rate)] * len(frames))
 
 

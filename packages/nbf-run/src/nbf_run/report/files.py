@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from nbf_core.types import BodyParams
 from nbf_raster import vertex_normals
 from nbf_run.results import FittedImage, FittedPerson, Posed
+from nbf_run.stored import extra_arrays
 
 _PARAMETERS = ("global_orient", "body_pose", "betas", "transl")
 
@@ -24,6 +25,7 @@ def person_record(person: FittedPerson) -> dict[str, Any]:
         "score": person.score,
         "keypoint_set": person.keypoint_set,
         "keypoints": person.keypoints,
+        "track": person.track,
         "kept": person.kept,
         "loss": {"start": person.start_loss, "fit": person.loss},
         "keypoint_error_percent": {"start": before, "fit": after},
@@ -40,6 +42,7 @@ def image_record(image: FittedImage) -> dict[str, Any]:
         "image": image.name,
         "status": "ok",
         "synthetic": image.synthetic,
+        "frame": image.frame,
         "seconds": round(image.seconds, 3),
         "camera": {
             "focal": image.camera.focal,
@@ -51,8 +54,10 @@ def image_record(image: FittedImage) -> dict[str, Any]:
     }
 
 
-def write_person(folder: Path, number: int, image: FittedImage, person: FittedPerson) -> dict[str, str]:
-    """Arrays (npz) and the fitted body (GLB) of a person; the names of the files by kind."""
+def write_person(
+    folder: Path, number: int, image: FittedImage, person: FittedPerson, mesh: bool = True
+) -> dict[str, str]:
+    """Arrays (npz) and, unless without ``mesh``, the fitted body (GLB) of a person; the names of the files by kind."""
     stem = f"person-{number}"
     arrays = {f"{role}_{key}": value for role in ("start", "fit") for key, value in _arrays(person, role).items()}
     np.savez_compressed(
@@ -67,7 +72,10 @@ def write_person(folder: Path, number: int, image: FittedImage, person: FittedPe
         occlusion=person.occlusion,
         **arrays,
         **{f"trace_{name}": steps for name, steps in person.trace.items()},
+        **extra_arrays(image, person),
     )
+    if not mesh:
+        return {"arrays": f"{stem}.npz"}
     write_glb(folder / f"{stem}.glb", person.fitted.vertices, image.faces)
     return {"arrays": f"{stem}.npz", "mesh": f"{stem}.glb"}
 

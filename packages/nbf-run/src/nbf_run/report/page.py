@@ -139,6 +139,8 @@ def _people(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     shown = []
     for record in records:
         for position, person in enumerate(record["people"]):
+            if "photo" not in person["files"]:  # a frame of a long film: not every one has figures
+                continue
             files = {kind: quote(name) for kind, name in person["files"].items()}
             errors = person["keypoint_error_percent"]
             numbers = [("keypoint error", f"{number(errors['start'])}", f"{number(errors['fit'])} %")]

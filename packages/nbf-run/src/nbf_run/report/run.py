@@ -13,9 +13,8 @@ from PIL import Image
 
 from nbf_core.config import Pipeline
 from nbf_core.weights import Weights
-from nbf_run.film import track_records
-from nbf_run.jsons import write_json
-from nbf_run.report.animation import suffix, write_film, write_fit_animation
+from nbf_run.jsons import plain, write_json
+from nbf_run.report.animation import suffix, write_fit_animation
 from nbf_run.report.credits import Credit
 from nbf_run.report.figures import person_figures, photo_figure
 from nbf_run.report.files import image_record, write_person
@@ -23,6 +22,7 @@ from nbf_run.report.page import Heading, write_page
 from nbf_run.report.trace import write_trace
 from nbf_run.results import FittedImage, FittedPerson
 from nbf_run.run_info import write_run_info
+from nbf_run.stored import PICTURE, read_record, write_picture
 
 
 @dataclass
@@ -42,14 +42,18 @@ class RunDirectory:
         """Note an input that could not be fitted."""
         self.failures.append({"image": name, "status": "failed", "error": str(error)})
 
-    def add(self, image: FittedImage) -> None:
-        """Write the pictures, arrays and meshes of a photo's people into a folder of its own."""
+    def add(self, image: FittedImage, figures: bool = True) -> dict[str, Any]:
+        """Write the pictures, arrays and meshes of a photo's people into a folder of its own; its record.
+
+        Without ``figures`` only what they can be made of again, and the overlay of the whole picture.
+        """
         folder = self.out / self._folder(image.name)
         folder.mkdir(parents=True, exist_ok=True)
         record = image_record(image)
+        write_picture(folder / PICTURE, image)
         for number, (person, entry) in enumerate(zip(image.people, record["people"], strict=True), start=1):
-            names = write_person(folder, number, image, person)
-            for figure, picture in person_figures(image, person).items():
+            names = write_person(folder, number, image, person, mesh=figures)
+            for figure, picture in person_figures(image, person).items() if figures else ():
                 names[figure] = f"person-{number}-{figure}.jpg"
                 save_picture(folder / names[figure], picture)
             names |= self._course(folder, f"person-{number}", image, person)
@@ -60,15 +64,11 @@ class RunDirectory:
         record["folder"] = folder.name
         write_json(folder / "result.json", record)
         self.records.append(record)
+        return record
 
-    def add_film(self, images: Sequence[FittedImage]) -> None:
-        """Write the frames of a film, one moving picture of all, and how steadily each person moves."""
-        for image in images:
-            self.add(image)
-        if images:
-            name = f"film{suffix()}"
-            write_film(self.out / name, images)
-            self.film = {"film": name, "tracks": track_records(images)}
+    def restore(self, folder: str) -> None:
+        """Take a photo up again that an earlier run wrote. Raises InputError where it is damaged."""
+        self.records.append(read_record(self.out / folder / "result.json"))
 
     def _course(self, folder: Path, stem: str, image: FittedImage, person: FittedPerson) -> dict[str, str]:
         """Chart and animation of the fit, where the pipeline asks for them; their names by kind."""
@@ -91,16 +91,18 @@ class RunDirectory:
     ) -> dict[str, Any]:
         """Write page, report and ``run.json``; returns the report."""
         write_run_info(self.out, self.pipeline, task, weights, self.pipeline.options["fit"].device)
-        report = {
-            "schema": 1,
-            "pipeline": self.pipeline.name,
-            "components": {name: section.use for name, section in self.pipeline.sections.items()},
-            "trust": trust,
-            "page": str((self.out / "index.html").resolve()),
-            "summary": summary(self.records, self.failures),
-            "images": [*map(_without_bulk, self.records), *self.failures],
-            **(self.film or {}),
-        }
+        report = plain(
+            {
+                "schema": 1,
+                "pipeline": self.pipeline.name,
+                "components": {name: section.use for name, section in self.pipeline.sections.items()},
+                "trust": trust,
+                "page": str((self.out / "index.html").resolve()),
+                "summary": summary(self.records, self.failures),
+                "images": [*map(_without_bulk, self.records), *self.failures],
+                **(self.film or {}),
+            }
+        )
         write_json(self.out / "report.json", report)
         write_page(self.out / "index.html", heading, report, self.records, credits)
         return report
@@ -127,7 +129,7 @@ def summary(records: Sequence[dict[str, Any]], failures: Sequence[dict[str, str]
 
     def median(key: str, role: str) -> float:
         values = [person[key][role] for person in people]
-        values = [value for value in values if value == value]
+        values = [value for value in values if value is not None and value == value]
         return float(np.median(values)) if values else float("nan")
 
     return {

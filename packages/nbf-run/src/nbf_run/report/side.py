@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -21,21 +22,40 @@ _LINE = np.array([178, 186, 197], np.float32)
 _CELL = 0.5  # metres between the lines of the ground
 
 
-def side_view(
-    vertices: Float[np.ndarray, "V 3"], faces: Int[np.ndarray, "F 3"], colour: tuple[int, int, int], side: int
-) -> UInt8[np.ndarray, "side side 3"]:
-    """The body turned by 90 degrees about the camera's vertical, on a ground at its lowest point.
+@dataclass(frozen=True)
+class Stage:
+    """Where bodies stand, in camera coordinates: what the view turns about, the ground's y, and the size to show."""
 
-    The camera that took the photo is taken to be upright: up is against its y axis. It stood on the
-    picture's left.
+    middle: Float[np.ndarray, "3"]
+    ground: float
+    extent: float
+
+    @classmethod
+    def of(cls, vertices: Float[np.ndarray, "V 3"], turn: float = 90.0) -> Stage:
+        """The stage that a body, turned by ``turn`` degrees, fills."""
+        middle = (vertices.min(0) + vertices.max(0)) / 2
+        turned = _turn(vertices - middle, turn)
+        extent = max(float((turned.max(0) - turned.min(0))[:2].max()), 0.5)
+        return cls(middle, float(vertices[:, 1].max()), extent)
+
+
+def side_view(
+    vertices: Float[np.ndarray, "V 3"],
+    faces: Int[np.ndarray, "F 3"],
+    colour: tuple[int, int, int],
+    side: int,
+    turn: float = 90.0,
+    stage: Stage | None = None,
+) -> UInt8[np.ndarray, "side side 3"]:
+    """The body turned by ``turn`` degrees about the camera's vertical, on a ground.
+
+    The camera that took the photo is taken to be upright: up is against its y axis. After 90 degrees it stood on the
+    picture's left. Without a ``stage`` the body fills the picture and its lowest point is on the ground.
     """
-    low, high = vertices.min(0), vertices.max(0)
-    middle = (low + high) / 2
-    local = vertices - middle
-    # A quarter turn: what was away from the camera is now to the right.
-    turned = np.stack([local[:, 2], local[:, 1], -local[:, 0]], axis=1)
-    ground = float(turned[:, 1].max())
-    extent = max(float((turned.max(0) - turned.min(0))[:2].max()), 0.5)
+    stage = stage or Stage.of(vertices, turn)
+    turned = _turn(vertices - stage.middle, turn)
+    ground = stage.ground - float(stage.middle[1])
+    extent = stage.extent
     distance = _FIELD * extent * 1.22
     camera = Camera.from_field((side, side), _FIELD * side)
     view = _look_down(turned, distance)
@@ -44,6 +64,13 @@ def side_view(
     shadow[:, 1] = ground
     canvas = canvas * (1 - 0.38 * _shadow(_look_down(shadow, distance), faces, camera)[..., None])
     return over(canvas.clip(0, 255).astype(np.uint8), shade_body(view, faces, camera, colour), alpha=1.0)
+
+
+def _turn(points: Float[np.ndarray, "V 3"], degrees: float) -> Float[np.ndarray, "V 3"]:
+    """Turned about the vertical; after a quarter what was away from the camera is to the right."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    x, y, z = points.T
+    return np.stack([c * x + s * z, y, c * z - s * x], axis=1)
 
 
 def _rotation() -> Float[np.ndarray, "3 3"]:

@@ -126,6 +126,8 @@ def check_sample(sample: Sample, limits: Limits) -> None:
         value = getattr(sample, name)
         if value is not None:
             _check_map(name, value, end, limits.map_size)
+    if sample.occluded is not None and tuple(sample.occluded.shape) != (limits.map_size,) * 2:
+        raise InputError(f"occluded: expected {(limits.map_size,) * 2} cells, got {tuple(sample.occluded.shape)}")
     for name in ("keypoints", "detected"):
         value = getattr(sample, name)
         if value is not None and (value[:, 2] < 0).any():

@@ -78,6 +78,8 @@ class RenderedBody:
         solid = output.silhouette.flatten()[fragments.pixel] > _SOLID
         heaviest = fragments.kernel.gather(1, fragments.weight.argmax(1, keepdim=True))[:, 0]
         kernels.view(-1)[fragments.pixel[solid]] = heaviest[solid]
+        if sample.occluded is not None and sample.occluded.shape == kernels.shape:
+            kernels = torch.where(sample.occluded, _OCCLUDER, kernels)
         return replace(sample, kernel_map=kernels)
 
     def seen(self, sample: Sample) -> Fragments:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
 
 import pytest
 import torch
@@ -11,20 +10,20 @@ from torch import Tensor
 
 from nbf_core.contracts import Renderer
 from nbf_core.types import Camera, Kernels, RenderOutput
+from nbf_testing.claims import Suite, noise, seeded
 from nbf_testing.scenes import Primitive, kernel_scene, single_kernels
-from nbf_testing.scenes import devices as devices_at_hand
+
+__all__ = ["INPUTS", "Claims", "draw", "inputs_of", "noise", "scene_of", "seeded", "with_means"]
 
 INPUTS = ("means", "precision", "focal", "center", "attributes")
 
 
-class Claims:
+class Claims(Suite):
     """What the renderer under test claims; see :class:`nbf_testing.renderers.RendererConformance`."""
 
     primitive: Primitive = "gaussians"
     differentiable: tuple[str, ...] = INPUTS
     differentiable_silhouette: bool = True
-    dtypes: tuple[torch.dtype, ...] = (torch.float32, torch.float64)
-    devices: tuple[str, ...] = ("cpu", "cuda", "mps")
     reference: str | None = "nbf_renderers:render_dense"
     approximate: float = 0.0
 
@@ -36,18 +35,7 @@ class Claims:
     def renderer(self) -> Renderer:
         return self.make_renderer()
 
-    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
-        """Every test meets the claimed devices that are at hand, and both dtypes or a reason why not."""
-        if "device" in metafunc.fixturenames:
-            metafunc.parametrize("device", _present(self.devices))
-        if "dtype" in metafunc.fixturenames:
-            metafunc.parametrize("dtype", [_claimed(dtype, self.dtypes) for dtype in (torch.float32, torch.float64)])
-
     # What tests are written with.
-
-    def finest(self, device: str) -> torch.dtype:
-        """The finest dtype that both renderer and device know."""
-        return torch.float64 if torch.float64 in self.dtypes and device != "mps" else torch.float32
 
     def scene(self, device: str = "cpu", dtype: torch.dtype | None = None, **options):
         """:func:`nbf_testing.scenes.kernel_scene` in this renderer's primitive."""
@@ -102,27 +90,3 @@ def draw(renderer: Renderer, inputs: dict) -> RenderOutput:
 def with_means(kernels: Kernels, means: Tensor) -> Kernels:
     """The kernels moved to ``means``."""
     return Kernels(means, kernels.precision, kernels.faces)
-
-
-def seeded(seed: int) -> torch.Generator:
-    """A generator of its own, on the CPU."""
-    return torch.Generator().manual_seed(seed)
-
-
-def noise(like: Tensor, seed: int) -> Tensor:
-    """Normal random numbers of the shape, dtype and device of ``like``, the same on every device."""
-    return torch.randn(*like.shape, generator=seeded(seed), dtype=torch.float64).to(like.dtype).to(like.device)
-
-
-def _present(claimed: Sequence[str]) -> list:
-    found = [device for device in devices_at_hand() if device in claimed]
-    if found:
-        return found
-    reason = f"runs on {' or '.join(claimed)} only, and none of them is at hand"
-    return [pytest.param("none", marks=pytest.mark.skip(reason=reason))]
-
-
-def _claimed(dtype: torch.dtype, dtypes: Sequence[torch.dtype]):
-    name = str(dtype).removeprefix("torch.")
-    marks = () if dtype in dtypes else (pytest.mark.skip(reason=f"this renderer does not claim {name}"),)
-    return pytest.param(dtype, id=name, marks=marks)

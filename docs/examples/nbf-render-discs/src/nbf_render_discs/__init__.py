@@ -1,0 +1,1 @@
+"""Renderer ``discs`` for nbf. Imports no torch."""

@@ -1,0 +1,70 @@
+"""What a data set may offer beyond its contract: to make its files out of data sets as they are distributed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from nbf_core.contracts.files import Step
+
+
+@dataclass(frozen=True)
+class ConverterInfo:
+    """A converter: its name, one line about it, the values of its options, and what these mean.
+
+    ``files``: what it writes into a folder, by file name, with the options of each.
+    """
+
+    name: str
+    summary: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    about: str = ""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What became of one file. With an ``error`` nothing was written; otherwise ``path`` holds ``samples`` people.
+
+    ``skipped``: how many people or frames were left out, by the reason. ``problems``: one line for each file of the
+    data set that could not be used, while the others were.
+    """
+
+    path: Path
+    samples: int = 0
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
+    error: str = ""
+
+
+@runtime_checkable
+class ConvertsFiles(Protocol):
+    """A class of data sets whose files can be made from other data sets.
+
+    ``nbf-run data convert`` asks ``isinstance(the class, ConvertsFiles)``.
+    """
+
+    @classmethod
+    def converters(cls) -> Sequence[ConverterInfo]:
+        """All there are."""
+        ...
+
+    @classmethod
+    def convert_files(
+        cls,
+        name: str,
+        source: Path,
+        out: Path,
+        options: Mapping[str, Any] | None = None,
+        replace: bool = False,
+        step: Step | None = None,
+    ) -> Sequence[Conversion]:
+        """Convert the data set in the folder ``source`` with the converter ``name``.
+
+        ``out``: a file, made with ``options``; or a folder, into which go all usual files that agree with ``options``.
+        Each file appears whole or not at all; where one cannot be made, the others are. What is there already is left
+        alone unless ``replace``. Raises ConfigError for wrong names and options, InputError without a source.
+        """
+        ...
