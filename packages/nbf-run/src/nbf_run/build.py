@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+from pydantic import ValidationError
 
 from nbf_core.config import Config, Pipeline
 from nbf_core.contracts import BodyModel, Dataset, Detector, FeatureBank, Fitter, Regressor, Renderer
@@ -43,9 +46,12 @@ def build_detector(pipeline: Pipeline) -> Detector:
 def build_networks(
     pipeline: Pipeline, body: BodyModel, weights: Weights | None = None
 ) -> tuple[Regressor, FeatureBank]:
-    """The regressor and the bank that was trained with it, without weights unless given."""
-    regressor = component(pipeline, "regressor", spec=body.spec)
-    bank = component(pipeline, "bank", spec=body.spec, channels=regressor.channels)
+    """The regressor and the bank that was trained with it, without weights unless given.
+
+    Options that the pipeline leaves open are those that the weights were made with: their header knows them.
+    """
+    regressor = component(_as_made(pipeline, "regressor", weights), "regressor", spec=body.spec)
+    bank = component(_as_made(pipeline, "bank", weights), "bank", spec=body.spec, channels=regressor.channels)
     if weights is not None:
         _load(regressor, weights, "regressor")
         _load(bank, weights, "bank")
@@ -53,12 +59,38 @@ def build_networks(
     return regressor, bank
 
 
+def _as_made(pipeline: Pipeline, section: str, weights: Weights | None) -> Pipeline:
+    """The pipeline with the options of the weights in a section, where they are for the component that it uses."""
+    chosen = pipeline.section(section)
+    made = _made(weights, section)
+    if made.get("use", chosen.use) != chosen.use:
+        return pipeline
+    fields = type(chosen.config).model_fields
+    # What training starts from has no part in what it led to.
+    open_ones = {key: value for key, value in made.items() if key in fields and key != "pretrained"}
+    given = chosen.config.model_dump(include=chosen.config.model_fields_set)
+    try:
+        config = type(chosen.config).model_validate({**open_ones, **given})
+    except ValidationError:  # of another version: then what the weights need is seen when they are loaded
+        return pipeline
+    return replace(pipeline, sections={**pipeline.sections, section: replace(chosen, config=config)})
+
+
+def _made(weights: Weights | None, section: str) -> dict[str, Any]:
+    """The options of a section that weights say they were made with; none where they do not say."""
+    metadata = {} if weights is None else weights.metadata
+    for table in (metadata.get("sections"), metadata.get("table")):
+        if isinstance(table, dict) and isinstance(table.get(section), dict):
+            return table[section]
+    return {}
+
+
 def _load(part: Regressor | FeatureBank, weights: Weights, section: str) -> None:
     """Fill a component. Where the weights do not fit, the error adds what they were made with, if they say so."""
     try:
         load_into(part, weights, section)
     except AssetError as error:
-        made = weights.metadata.get("sections", {}).get(section)
+        made = _made(weights, section)
         if not made:
             raise
         options = ", ".join(f"{section}.{key} = {value!r}" for key, value in made.items())

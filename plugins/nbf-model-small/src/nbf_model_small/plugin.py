@@ -10,7 +10,7 @@ def nbf_weights():
     yield WeightsEntry(
         name="small",
         target="nbf_model_small:data/small.safetensors",
-        summary="EfficientNet-Lite0 regressor and bank for the body anny, trained on synthetic people",
+        summary="BlazePose-based regressor and bank for the body anny, trained on synthetic people",
     )
 
 
