@@ -4,10 +4,9 @@
     python tools/benchmarks/calibrate_gate.py --try packages/nbf-fitters/src/nbf_fitters/data/gate.json
 
 Everybody is fitted from starts whose truth is known: held-out poses with ideal features of several noises, and
-pictures of the synthetic set as the trained model of ``--pipeline`` sees them, clean and behind a patch. For each joint
-and for each person least squares tell which facts make the way from start to fit progress; of the margins with which
-no group at 5 degrees ends up worse, those are taken that leave the least error. There is one rule for each trust that
-features have. Calibrated on the split ``val``, tried on ``test``.
+pictures of the synthetic set as the trained model of ``--pipeline`` sees them, clean and behind a patch. Facts about
+a fit are weighed so that taking it where they speak for it leaves the least error; of the limits with which no group at
+5 degrees ends up worse, those are taken that leave the least. There is one rule for each trust that features have. Calibrated on the split ``val``, tried on ``test``.
 """
 
 from __future__ import annotations
@@ -17,21 +16,21 @@ import datetime
 import itertools
 from dataclasses import dataclass
 
-import roma
 import torch
 from gate_cases import Case, fitter_of, ideal_cases, model_cases
 
 from nbf_body_anny.body import AnnyBody
-from nbf_core.geometry.alignment import similarity_align
 from nbf_core.types import BodyParams, FitResult
-from nbf_fitters.gate.evidence import FACTS, Witness
+from nbf_fitters.gate.evidence import Witness
 from nbf_fitters.gate.fitter import mixed
-from nbf_fitters.gate.rule import Rule, calibrate, read_rule, with_ancestors, write_rules
+from nbf_fitters.gate.rule import Rule, read_rule, with_ancestors, write_rules
+from nbf_fitters.gate.ways import arms, joint_ways, person_ways
 from nbf_render_numba.config import NumbaConfig
 from nbf_render_numba.renderer import NumbaRenderer
 
-JOINT_MARGINS = [-0.4, -0.2, -0.1, 0.0, 0.1, 0.2, 0.3]
-PERSON_MARGINS = [-0.1, 0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6]
+LIMITS = [-9.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 9.0]
+"""Of scores, whose sigmoid is about how probable it is that a fit helps."""
+
 STRONG = 5.0
 """Degrees a joint by which a strong start errs."""
 
@@ -45,96 +44,101 @@ class Fitted:
     facts: torch.Tensor
 
 
-def places(body, params: BodyParams) -> torch.Tensor:
-    """Joints in millimetres."""
-    with torch.no_grad():
-        return 1000 * body(params, vertices=False).joints
-
-
-def errors(body, found: BodyParams, truth: BodyParams) -> tuple[torch.Tensor, torch.Tensor]:
-    """MPJPE and PA-MPJPE of each person."""
-    one, other = places(body, found), places(body, truth)
-    apart = ((one - one[:, :1]) - (other - other[:, :1])).norm(dim=-1).mean(-1)
-    return apart, (similarity_align(one, other) - other).norm(dim=-1).mean(-1)
-
-
-def rotations(params: BodyParams) -> torch.Tensor:
-    """All rotations as matrices, the root first."""
-    return roma.rotvec_to_rotmat(torch.cat([params.global_orient[:, None], params.body_pose], 1))
-
-
-def arms(body, truth: BodyParams) -> torch.Tensor:
-    """From each joint to the middle of what hangs on it, in the joint's own frame (mm); zero for ends."""
-    joints, local = places(body, truth), rotations(truth)
-    parents, world = body.spec.parents, [local[:, 0]]
-    for joint in range(1, len(parents)):
-        world.append(world[parents[joint]] @ local[:, joint])
-    hangs = torch.zeros(len(parents), len(parents))
-    for joint in range(len(parents)):
-        above = parents[joint]
-        while above >= 0:
-            hangs[above, joint] = 1
-            above = parents[above]
-    middle = (hangs @ joints) / hangs.sum(-1).clamp_min(1)[:, None]
-    arm = torch.where(hangs.sum(-1)[:, None] > 0, middle - joints, 0)
-    return (torch.stack(world, 1).mT @ arm[..., None])[..., 0]
-
-
-def joint_rows(body, one: Fitted) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Facts, way and progress of all joints of those who were fitted; the root and the ends left out."""
+def joint_rows(body, one: Fitted) -> tuple[torch.Tensor, torch.Tensor]:
+    """Facts and relative gains of all joints of those who were fitted; the root and the ends left out."""
     kept = one.result.kept
-    truth, start, found = one.case.truth[kept], one.result.start[kept], one.result.params[kept]
-    arm = arms(body, truth)[..., None]
-    begin, end, right = ((rotations(params) @ arm)[..., 0] for params in (start, found, truth))
-    way = (end - begin).norm(dim=-1)
-    progress = (begin - right).norm(dim=-1) - (end - right).norm(dim=-1)
-    use = (arm[..., 0].norm(dim=-1) > 0).clone()
+    truth, found, start = one.case.truth[kept], one.result.params[kept], one.result.start[kept]
+    arm = arms(body, truth)
+    use = (arm.norm(dim=-1) > 0).clone()
     use[:, 0] = False
-    return one.facts[kept][use], way[use], progress[use]
+    before, after = (joint_ways(params, truth, arm)[use] for params in (start, found))
+    return one.facts[kept][use], (before - after) / before.mean().clamp_min(1)
 
 
-def person_rows(body, one: Fitted, joint: torch.Tensor, margin: float) -> tuple[torch.Tensor, ...]:
-    """The same about people, by the root's row, with the joints' rule applied already; the progress aligned as well."""
-    kept, truth, start = one.result.kept, one.case.truth, one.result.start
-    rule = Rule(joint, torch.zeros(len(FACTS)), margin)
-    own = with_ancestors(rule.joints(one.facts), body.spec.parents)
-    found = mixed(own, one.result.params, start)
-    a, b = places(body, found), places(body, start)
-    way = ((a - a[:, :1]) - (b - b[:, :1])).norm(dim=-1).mean(-1)
-    before, after = errors(body, start, truth), errors(body, found, truth)
-    progress, aligned = (b - a for b, a in zip(before, after, strict=True))
-    return one.facts[kept][:, 0], way[kept], progress[kept], aligned[kept]
+@dataclass(frozen=True)
+class Whole:
+    """People after the joints' rule: facts and errors of those fitted, with and without alignment, and how many all are."""
+
+    facts: torch.Tensor
+    before: torch.Tensor
+    after: torch.Tensor
+    people: int
+    strong: bool
+
+    @classmethod
+    def of(cls, body, one: Fitted, rule: Rule) -> Whole:
+        """``before`` and ``after`` are [2, n], millimetres."""
+        kept, truth = one.result.kept, one.case.truth
+        facts, truth, start, found = one.facts[kept], truth[kept], one.result.start[kept], one.result.params[kept]
+        now = mixed(with_ancestors(rule.joints(facts), body.spec.parents), found, start)
+        before, after = (torch.stack(person_ways(body, params, truth)) for params in (start, now))
+        strong = one.case.degrees is not None and one.case.degrees <= STRONG
+        return cls(facts[:, 0], before, after, len(kept), strong)
 
 
-def let_through(body, one: Fitted, rule: Rule) -> tuple[BodyParams, torch.Tensor]:
-    """What a rule makes of a fit."""
-    own = with_ancestors(rule.joints(one.facts), body.spec.parents)
-    own &= (rule.people(one.facts) & one.result.kept)[:, None]
-    return mixed(own, one.result.params, one.result.start), own
+def learn(facts: list[torch.Tensor], gains: list[torch.Tensor], strong: list[bool], pull: float = 3e-3) -> torch.Tensor:
+    """Weights of a score whose sigmoid, as the share of a fit that is taken, makes the most of the gains.
+
+    One entry a group: facts [n, f] and gains [m, n], as shares of the group's error. Where a group of strong starts loses,
+    that counts ten times. ``pull`` towards zero of the weights of standardised facts.
+    """
+    every = torch.cat(facts)
+    middle, spread = every.mean(0), every.std(0)
+    middle[0], spread[0] = 0.0, 1.0  # the constant
+    scale = torch.where(spread > 1e-6, 1 / spread.clamp_min(1e-6), 0)
+    rows = [(one - middle) * scale for one in facts]
+    weights = torch.zeros(every.shape[1], requires_grad=True)
+    optimiser = torch.optim.LBFGS([weights], max_iter=300, line_search_fn="strong_wolfe")
+
+    def cost() -> torch.Tensor:
+        optimiser.zero_grad()
+        total = pull * len(rows) * weights[1:].square().sum()
+        for row, gain, careful in zip(rows, gains, strong, strict=True):
+            mean = (gain * torch.sigmoid(row @ weights)).sum(-1) / max(gain.shape[-1], 1)
+            total = total - (mean - 9 * torch.relu(-mean) if careful else mean).sum()
+        total.backward()
+        return total
+
+    optimiser.step(cost)
+    found = weights.detach() * scale
+    found[0] -= (found * middle)[1:].sum()
+    return found
 
 
 def make_rule(body, fitted: list[Fitted], made: dict) -> Rule:
-    """Weights by least squares, then the margins: least error over all groups, of those that harm no strong start."""
-    rows = [torch.cat(part) for part in zip(*(joint_rows(body, one) for one in fitted), strict=True)]
-    joint = calibrate(*rows)
-    start_errors = [errors(body, one.case.start, one.case.truth)[0].mean() for one in fitted]
+    """The weights, then the limits: least error of all groups, of those that harm no strong start.
+
+    Where none is without harm, the least harmful.
+    """
+    careless = [False] * len(fitted)
+    rows = [joint_rows(body, one) for one in fitted]
+    joint = learn([row[0] for row in rows], [row[1][None] for row in rows], careless)
     best, least = None, (True, float("inf"))
-    for joint_margin in JOINT_MARGINS:
-        rows = [person_rows(body, one, joint, joint_margin) for one in fitted]
-        person = calibrate(*(torch.cat(part) for part in list(zip(*rows, strict=True))[:3]))
-        for person_margin in PERSON_MARGINS:
-            rule = Rule(joint, person, joint_margin, person_margin, fitted[0].case.trust, made)
-            ratios, harm = [], 0.0
-            for one, before, (facts, _, progress, aligned) in zip(fitted, start_errors, rows, strict=True):
-                people, passed = len(one.result.kept), facts @ person > person_margin
-                ratios.append(float(1 - progress[passed].sum() / people / before))
-                if one.case.degrees is not None and one.case.degrees <= STRONG:
-                    harm = max(harm, *(doubt(gain * passed, people) / float(before) for gain in (progress, aligned)))
-            score = (harm > 0, harm if harm > 0 else sum(ratios) / len(ratios))
+    for joint_limit in LIMITS:
+        groups = [Whole.of(body, one, Rule(joint, joint, joint_limit)) for one in fitted]
+        gains = [(one.before - one.after) / one.before.mean(-1, keepdim=True).clamp_min(1) for one in groups]
+        person = learn([one.facts for one in groups], gains, [one.strong for one in groups])
+        for person_limit in LIMITS:
+            rule = Rule(joint, person, joint_limit, person_limit, fitted[0].case.trust, made)
+            score = judge(rule, groups)
             if score < least:
                 best, least = rule, score
-    print(f"  margins {best.joint_margin} and {best.person_margin}, harm: {least[0]}, score {least[1]:.3f}", flush=True)
+    words = "harm" if least[0] else "no harm, left"
+    print(f"  limits {best.joint_limit} and {best.person_limit}: {words} {least[1]:.3f}", flush=True)
     return best
+
+
+def judge(rule: Rule, groups: list[Whole]) -> tuple[bool, float]:
+    """Whether a strong start is harmed, and the share of the error that is left (where so: the worst harm)."""
+    ratios, harm = [], 0.0
+    for group in groups:
+        passed = group.facts @ rule.person > rule.person_limit
+        for before, after in zip(group.before, group.after, strict=True):
+            gain = (before - after) * passed
+            ratios.append(float(1 - gain.sum() / before.sum().clamp_min(1)))
+            if group.strong:
+                harm = max(harm, doubt(gain, group.people) / float(before.mean()))
+    return (True, harm) if harm > 0 else (False, sum(ratios) / len(ratios))
 
 
 def doubt(gain: torch.Tensor, people: int) -> float:
@@ -159,12 +163,18 @@ def fit_all(body, kind: str, cases: list[Case]) -> list[Fitted]:
     return out
 
 
+def let_through(body, one: Fitted, rule: Rule) -> tuple[BodyParams, torch.Tensor]:
+    """What a rule makes of a fit."""
+    own = rule.believed(one.facts, body.spec.parents) & one.result.kept[:, None]
+    return mixed(own, one.result.params, one.result.start), own
+
+
 def show(body, kind: str, fitted: list[Fitted], rule: Rule) -> None:
     """Mean errors before, after the fit, and behind the gate."""
     print(f"{kind:42s}    start            fit              gated            people joints kept")
     for one in fitted:
         params, own = let_through(body, one, rule)
-        rows = [errors(body, p, one.case.truth) for p in (one.case.start, one.result.params, params)]
+        rows = [person_ways(body, p, one.case.truth) for p in (one.case.start, one.result.params, params)]
         words = "  ".join(f"{a.mean():6.1f} / {b.mean():6.1f}" for a, b in rows)
         worse = " *" if rows[2][0].mean() > rows[0][0].mean() else ""
         print(

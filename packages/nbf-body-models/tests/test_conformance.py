@@ -37,9 +37,5 @@ class TestSmplh(TestSmpl):
     body = SmplhBody
 
 
-class TestSmplhFingers(TestSmpl):
-    body, options = SmplhBody, {"joints": "all"}
-
-
 class TestSmplx(TestSmpl):
     body, options = SmplxBody, {"joints": "all", "expressions": 3}

@@ -240,7 +240,8 @@ def test_the_end_of_a_worker_is_an_error_that_says_how_to_go_on(installed, tmp_p
 
 def test_ctrl_c_leaves_a_folder_to_go_on_with(installed, tmp_path):
     pipeline, start = installed
-    running = start(pipeline, "--out", tmp_path / "out")
+    # Fits so slow that the run cannot end before it is stopped, however busy the machine.
+    running = start(pipeline, "--out", tmp_path / "out", "--set", "fitter.nap=1")
     while running.poll() is None and not finished(tmp_path / "out"):
         time.sleep(0.02)
     running.send_signal(signal.SIGINT)

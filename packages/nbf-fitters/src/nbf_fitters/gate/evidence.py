@@ -12,6 +12,7 @@ from torch import Tensor
 from nbf_core.contracts import BodyModel, FeatureBank, Renderer
 from nbf_core.types import BodyParams, Observation
 from nbf_fitters.config import INSET, LikelihoodConfig
+from nbf_fitters.gate.ways import arms, joint_ways, person_ways
 from nbf_fitters.likelihood import FeatureLikelihood
 from nbf_fitters.scene import Scene, Viewer
 from nbf_fitters.terms import REFERENCE_SIZE
@@ -27,7 +28,7 @@ FARTHEST = 20.0
 
 FACTS = (
     "one", "residual_start", "residual_fit", "residual_gain", "keypoints", "seen_start", "seen_fit", "seen_gain",
-    "margin_start", "margin_fit", "margin_gain", "body", "turn", "moved", "confidence",
+    "margin_start", "margin_fit", "margin_gain", "body", "turn", "moved", "way", "aligned", "confidence",
 )  # fmt: skip
 """The columns of :meth:`Witness.facts`."""
 
@@ -75,7 +76,9 @@ class Witness:
         how many count. ``seen``: the share of drawn pixels that the body explains better than clutter, ``margin`` by
         how much on average (cosine), ``body`` how many there are (logarithm). All of features is multiplied by
         trust. ``turn``: radians between start and fit, of the person the mean of all joints'. ``moved``: by how many
-        pixels its kernels moved in the picture (logarithm). ``confidence``: the fitter's own, where it has one.
+        pixels its kernels moved in the picture (logarithm). ``way``: how far that carries what hangs on the joint, of
+        the person how far joints are from where they were, ``aligned`` the same after alignment of person to person
+        (logarithms, of centimetres). ``confidence``: the fitter's own, where it has one.
         """
         kernels, points = self.moved(observation.keypoint_set)
         viewer = Viewer(self.body, self.renderer, observation.camera, self.bank.features.shape[1], True, INSET)
@@ -90,11 +93,18 @@ class Witness:
         apart = (pixel * (after - before).norm(dim=-1)).nan_to_num(nan=FARTHEST).clamp_max(FARTHEST)
         moved = torch.log1p(apart @ kernels.to(apart).mT / kernels.sum(-1).clamp_min(1))
         sure = torch.zeros_like(one) if confidence is None else confidence.to(one)
+        way, aligned = self._ways(start, fitted)
         columns = (
             *(one, near0, near1, near0 - near1, count, seen0, seen1, seen1 - seen0),
-            *(margin0, margin1, margin1 - margin0, body, turn, moved, sure),
+            *(margin0, margin1, margin1 - margin0, body, turn, moved, way, aligned, sure),
         )
         return torch.nan_to_num(torch.stack(columns, dim=-1), nan=0.0, posinf=0.0, neginf=0.0)
+
+    def _ways(self, start: BodyParams, fitted: BodyParams) -> tuple[Float[Tensor, "b J"], Float[Tensor, "b J"]]:
+        way = joint_ways(start, fitted, arms(self.body, fitted))
+        aligned = torch.zeros_like(way)
+        way[:, 0], aligned[:, 0] = person_ways(self.body, start, fitted)
+        return torch.log1p(way / 10), torch.log1p(aligned / 10)
 
     def _likelihood(self, observation: Observation) -> FeatureLikelihood:
         clutter = self.bank.clutter(1).detach()

@@ -11,7 +11,7 @@ from torch import Tensor
 from nbf_core.contracts import BodyModel, FeatureBank, Fitter, Renderer, SequenceFitter
 from nbf_core.types import BodyParams, FitResult, Observation
 from nbf_fitters.gate.evidence import Witness
-from nbf_fitters.gate.rule import Rule, with_ancestors
+from nbf_fitters.gate.rule import Rule
 from nbf_fitters.records import pick, prepared
 
 
@@ -45,8 +45,7 @@ class GatedFitter:
         seen, _ = prepared(observation[rows], start)
         sure = None if result.confidence is None else result.confidence[rows]
         facts = self.witness.facts(seen, start, fitted, sure)
-        own = with_ancestors(self.rule.joints(facts), self.body.spec.parents)
-        joints[rows] = own & self.rule.people(facts)[:, None]
+        joints[rows] = self.rule.believed(facts, self.body.spec.parents)
         kept = joints[:, 0]
         return replace(
             result,

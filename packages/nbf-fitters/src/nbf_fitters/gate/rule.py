@@ -19,34 +19,43 @@ from nbf_fitters.gate.evidence import FACTS
 SHIPPED = "shipped"
 """The name of the file that comes with this package."""
 
-
-SHORT_WAY = 10.0
-"""Millimetres."""
+SCORES = ("joint", "person")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """``share`` is the expected share of the way from start to fit that is progress, linear in the facts.
+    """A score linear in the facts, of joints (``joint``) and of people (``person``): what exceeds its limit is believed.
 
-    For a joint (``joint``) and for a whole person (``person``). One, if the start was wrong by all of that way and
-    the fit is right; minus one, if the start was right. What is kept exceeds its margin. Calibrated on features that
-    deserve ``trust``; ``made`` tells how, when and on whom.
+    Calibrated on features that deserve ``trust``; ``made`` tells how, when and on whom.
     """
 
     joint: Float[Tensor, "f"]
     person: Float[Tensor, "f"]
-    joint_margin: float = 0.0
-    person_margin: float = 0.0
+    joint_limit: float = 0.0
+    person_limit: float = 0.0
     trust: float = 1.0
     made: Mapping[str, Any] = field(default_factory=dict)
 
     def joints(self, facts: Float[Tensor, "b J f"]) -> Bool[Tensor, "b J"]:
-        """Which rotations the evidence speaks for, each for itself."""
-        return facts @ self.joint.to(facts) > self.joint_margin
+        """Which rotations of a fit are believed, each for itself."""
+        return facts @ self.joint.to(facts) > self.joint_limit
 
     def people(self, facts: Float[Tensor, "b J f"]) -> Bool[Tensor, "b"]:
-        """Who is fitted at all, by the row of the root."""
-        return facts[:, 0] @ self.person.to(facts) > self.person_margin
+        """Who is believed as a whole, by the row of the root."""
+        return facts[:, 0] @ self.person.to(facts) > self.person_limit
+
+    def believed(self, facts: Float[Tensor, "b J f"], parents: Sequence[int]) -> Bool[Tensor, "b J"]:
+        """Which rotations of a fit are kept: none of somebody who is not believed as a whole."""
+        return with_ancestors(self.joints(facts), parents) & self.people(facts)[:, None]
+
+
+def with_ancestors(kept: Bool[Tensor, "b J"], parents: Sequence[int]) -> Bool[Tensor, "b J"]:
+    """The joints kept and all that they hang on: a child's turn means nothing about another parent's."""
+    kept = kept.clone()
+    kept[:, 0] = True
+    for joint in range(len(parents) - 1, 0, -1):
+        kept[:, parents[joint]] |= kept[:, joint]
+    return kept
 
 
 def read_rule(source: str, fitter: str, trust: float = 1.0) -> Rule:
@@ -58,8 +67,8 @@ def read_rule(source: str, fitter: str, trust: float = 1.0) -> Rule:
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
         entry = min(table["rules"][fitter], key=lambda one: abs(one["trust"] - trust))
-        weights = {name: torch.tensor([float(entry[name][fact]) for fact in FACTS]) for name in ("joint", "person")}
-        numbers = {name: float(entry[name]) for name in ("joint_margin", "person_margin", "trust")}
+        weights = {name: torch.tensor([float(entry[name][fact]) for fact in FACTS]) for name in SCORES}
+        numbers = {name: float(entry[name]) for name in ("joint_limit", "person_limit", "trust")}
         return Rule(**weights, **numbers, made=entry.get("made", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise AssetError(
@@ -73,35 +82,11 @@ def write_rules(path: str | Path, rules: Mapping[str, Sequence[Rule]]) -> None:
 
     def entry(rule: Rule) -> dict[str, Any]:
         named = {
-            name: {fact: round(value, 5) for fact, value in zip(FACTS, column.tolist(), strict=True)}
-            for name, column in (("joint", rule.joint), ("person", rule.person))
+            name: {fact: round(value, 5) for fact, value in zip(FACTS, getattr(rule, name).tolist(), strict=True)}
+            for name in SCORES
         }
-        numbers = {name: round(getattr(rule, name), 5) for name in ("trust", "joint_margin", "person_margin")}
+        numbers = {name: round(getattr(rule, name), 5) for name in ("trust", "joint_limit", "person_limit")}
         return {"made": dict(rule.made), **numbers, **named}
 
     table = {"rules": {name: [entry(rule) for rule in some] for name, some in rules.items()}}
     Path(path).write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
-
-
-def calibrate(
-    facts: Float[Tensor, "n f"], way: Float[Tensor, "n"], progress: Float[Tensor, "n"], ridge: float = 1e-2
-) -> Float[Tensor, "f"]:
-    """Weights of the facts whose sum is the ``progress`` (mm) as a share of the ``way`` (mm between start and fit).
-
-    Least squares, with a pull towards zero that counts as much as ``ridge`` of the samples. Ways shorter than
-    ``SHORT_WAY`` count for less: which end of them is better is chance.
-    """
-    scale = 1 / (way + SHORT_WAY)
-    rows = (facts * (way * scale)[:, None]).double()
-    matrix = rows.mT @ rows
-    pull = ridge * matrix.diagonal().clamp_min(1e-12)
-    return torch.linalg.solve(matrix + torch.diag(pull), rows.mT @ (progress * scale).double()).float()
-
-
-def with_ancestors(kept: Bool[Tensor, "b J"], parents: Sequence[int]) -> Bool[Tensor, "b J"]:
-    """The joints kept and all that they hang on: a child's turn means nothing about another parent's."""
-    kept = kept.clone()
-    kept[:, 0] = True
-    for joint in range(len(parents) - 1, 0, -1):
-        kept[:, parents[joint]] |= kept[:, joint]
-    return kept
