@@ -168,9 +168,11 @@ def installed(tmp_path_factory):
 
     def start(*arguments, **variables):
         command = [sys.executable, "-c", COMMAND, "bench", *map(str, arguments)]
+        # A shell that runs the tests in the background lets them ignore Ctrl-C, and their children with them.
         return subprocess.Popen(
-            command, env=environment | variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+            command, env=environment | variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
 
     return path, start
 
