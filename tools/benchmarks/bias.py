@@ -67,10 +67,9 @@ def one_term(form: str) -> Iterator[tuple[str, StagedConfig, bool]]:
     yield "  steps decay to nothing", alone(form, **slow), False
     yield "  small steps", alone(form, **small), False
     yield "kernels under the skin, steps decay", alone(form, inset=INSET, **slow), False
-    if form != "mixture":
-        yield "  and damped", alone(form, inset=INSET, damping=0.5, **slow), False
-        return
     yield "  and damped", alone(form, inset=INSET, damping=0.5, **slow), False
+    if form != "mixture":
+        return
     yield "  and shape free", alone(form, inset=INSET, damping=0.5, parameters=FREE, **slow), False
     yield "  and three times as long", alone(form, inset=INSET, damping=0.5, **slow, parameters=FREE, steps=240), False
     yield (
@@ -149,6 +148,8 @@ def main() -> None:
         if form in options.rows:
             print(form)
             for name, config, itself in one_term(form):
+                if itself and (options.patch or options.noise):
+                    continue
                 fitter = StagedFitter(config, body, renderer, bank, HANDED)
                 show(body, name, fitter, own if itself else scene)
     if "fitters" in options.rows:

@@ -5,8 +5,9 @@
 
 Everybody is fitted from starts whose truth is known: held-out poses with ideal features of several noises, and
 pictures of the synthetic set as the trained model of ``--pipeline`` sees them, clean and behind a patch. Facts about
-a fit are weighed so that taking it where they speak for it leaves the least error; of the limits with which no group at
-5 degrees ends up worse, those are taken that leave the least. There is one rule for each trust that features have. Calibrated on the split ``val``, tried on ``test``.
+a fit are weighed so that taking it where they speak for it leaves the least error; of the limits with which people at
+5 degrees do not end up worse, clean or behind the patch, those are taken that leave the least. There is one rule for
+each trust that features have. Calibrated on the split ``val``, tried on ``test``.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from nbf_fitters.gate.ways import arms, joint_ways, person_ways
 from nbf_render_numba.config import NumbaConfig
 from nbf_render_numba.renderer import NumbaRenderer
 
-LIMITS = [-9.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 9.0]
+LIMITS = [-99.0, -4.0, -3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0]
 """Of scores, whose sigmoid is about how probable it is that a fit helps."""
 
 STRONG = 5.0
@@ -57,13 +58,14 @@ def joint_rows(body, one: Fitted) -> tuple[torch.Tensor, torch.Tensor]:
 
 @dataclass(frozen=True)
 class Whole:
-    """People after the joints' rule: facts and errors of those fitted, with and without alignment, and how many all are."""
+    """People after the joints' rule: facts and errors of those fitted, with and without alignment; how many all are."""
 
     facts: torch.Tensor
     before: torch.Tensor
     after: torch.Tensor
     people: int
     strong: bool
+    patch: int
 
     @classmethod
     def of(cls, body, one: Fitted, rule: Rule) -> Whole:
@@ -73,14 +75,14 @@ class Whole:
         now = mixed(with_ancestors(rule.joints(facts), body.spec.parents), found, start)
         before, after = (torch.stack(person_ways(body, params, truth)) for params in (start, now))
         strong = one.case.degrees is not None and one.case.degrees <= STRONG
-        return cls(facts[:, 0], before, after, len(kept), strong)
+        return cls(facts[:, 0], before, after, len(kept), strong, one.case.patch)
 
 
 def learn(facts: list[torch.Tensor], gains: list[torch.Tensor], strong: list[bool], pull: float = 3e-3) -> torch.Tensor:
     """Weights of a score whose sigmoid, as the share of a fit that is taken, makes the most of the gains.
 
-    One entry a group: facts [n, f] and gains [m, n], as shares of the group's error. Where a group of strong starts loses,
-    that counts ten times. ``pull`` towards zero of the weights of standardised facts.
+    One entry a group: facts [n, f] and gains [m, n], as shares of the group's error. Where a group of strong starts
+    loses, that counts ten times. ``pull`` towards zero of the weights of standardised facts.
     """
     every = torch.cat(facts)
     middle, spread = every.mean(0), every.std(0)
@@ -129,25 +131,20 @@ def make_rule(body, fitted: list[Fitted], made: dict) -> Rule:
 
 
 def judge(rule: Rule, groups: list[Whole]) -> tuple[bool, float]:
-    """Whether a strong start is harmed, and the share of the error that is left (where so: the worst harm)."""
-    ratios, harm = [], 0.0
+    """Whether strong starts are harmed, clean or patched, and the share of all error that is left; else the harm."""
+    ratios, strong = [], {}
     for group in groups:
         passed = group.facts @ rule.person > rule.person_limit
-        for before, after in zip(group.before, group.after, strict=True):
-            gain = (before - after) * passed
+        for i, (before, after) in enumerate(zip(group.before, group.after, strict=True)):
+            gain = torch.zeros(group.people)
+            gain[: len(before)] = (before - after) * passed
             ratios.append(float(1 - gain.sum() / before.sum().clamp_min(1)))
             if group.strong:
-                harm = max(harm, doubt(gain, group.people) / float(before.mean()))
+                strong.setdefault((group.patch, i), []).append(gain / before.mean().clamp_min(1))
+    # Half a standard error of doubt: what looks even on these people must not harm others.
+    pooled = [torch.cat(gains) for gains in strong.values()]
+    harm = max((float(0.5 * gain.std() / len(gain) ** 0.5 - gain.mean()) for gain in pooled if gain.any()), default=0.0)
     return (True, harm) if harm > 0 else (False, sum(ratios) / len(ratios))
-
-
-def doubt(gain: torch.Tensor, people: int) -> float:
-    """By how much the mean gain (mm) of so many people, the others' being none, may fall short of zero.
-
-    Its mean less a half of its standard error: what looks even on these people must not harm others.
-    """
-    gain = torch.cat([gain, gain.new_zeros(people - len(gain))])
-    return float(0.5 * gain.std() / people**0.5 - gain.mean()) if gain.any() else 0.0
 
 
 def fit_all(body, kind: str, cases: list[Case]) -> list[Fitted]:

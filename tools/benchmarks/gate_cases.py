@@ -28,7 +28,7 @@ from nbf_run.trust import trust
 
 @dataclass(frozen=True)
 class Case:
-    """Some people at one start. ``visible`` tells which joints no patch covers, where that is known."""
+    """Some people at one start, ``degrees`` a joint from the truth; None: a regressor's."""
 
     name: str
     observation: Observation
@@ -37,7 +37,7 @@ class Case:
     bank: FeatureBank
     trust: float
     degrees: float | None
-    visible: torch.Tensor | None = None
+    patch: int
 
 
 def fitter_of(kind: str, case: Case, body: BodyModel) -> Fitter:
@@ -62,7 +62,7 @@ def ideal_cases(body: BodyModel, options: argparse.Namespace, split: str, seed: 
                 start = disturbed(truth, degrees, generator)
                 for seen, what in ((silent, ""), (scene.observation, " + keypoints")):
                     name = f"ideal {noise:g}, patch {patch}, {degrees:g} deg{what}"
-                    yield Case(name, seen, start, truth, bank, 1.0, degrees, scene.visible)
+                    yield Case(name, seen, start, truth, bank, 1.0, degrees, patch)
 
 
 def model_cases(body: BodyModel, options: argparse.Namespace, split: str) -> Iterator[Case]:
@@ -84,10 +84,9 @@ def model_cases(body: BodyModel, options: argparse.Namespace, split: str) -> Ite
         crops = sample_crops(samples)
         output = look(regressor, crops)
         deserved, seen, truth = trust(weights.metadata.get("quality")), observe_crops(output, crops), samples.params
-        yield Case(
-            f"model, patch {patch}, estimate", seen, start_params(output, crops.camera), truth, bank, deserved, None
-        )
+        estimate = start_params(output, crops.camera)
+        yield Case(f"model, patch {patch}, estimate", seen, estimate, truth, bank, deserved, None, patch)
         generator = torch.Generator().manual_seed(patch)
         for degrees in options.degrees[:2]:
             start = disturbed(truth, degrees, generator)
-            yield Case(f"model, patch {patch}, {degrees:g} deg", seen, start, truth, bank, deserved, degrees)
+            yield Case(f"model, patch {patch}, {degrees:g} deg", seen, start, truth, bank, deserved, degrees, patch)

@@ -18,7 +18,8 @@ from nbf_fitters.gate import build
 from nbf_fitters.gate.config import GatedCorrespondenceConfig, GatedSmplifyConfig, GatedStagedConfig
 from nbf_fitters.gate.evidence import FACTS, Witness, turns
 from nbf_fitters.gate.fitter import gated, mixed
-from nbf_fitters.gate.rule import Rule, calibrate, read_rule, with_ancestors, write_rules
+from nbf_fitters.gate.rule import Rule, read_rule, with_ancestors, write_rules
+from nbf_fitters.gate.ways import arms, joint_ways, person_ways
 from nbf_fitters.records import unfitted
 from nbf_fitters.staged import StagedFitter
 
@@ -97,6 +98,26 @@ def test_the_angle_between_bodies_is_that_of_their_joints():
     assert abs(float(angle[0, 4]) - 0.4) < 1e-6 and angle.sum() < 0.4 + 1e-5
 
 
+def test_ways_are_distances_between_bodies():
+    truth, _, _ = scene(1)
+    arm = arms(BODY, truth)
+    elbow, wrist, hand = (NAMES.index(f"left_{name}") for name in ("elbow", "wrist", "hand"))
+    joints = BODY(truth).joints[0]
+    middle = joints[[wrist, hand]].mean(0) - joints[elbow]
+    torch.testing.assert_close(arm[0, elbow].norm(), 1000 * middle.norm())
+    assert not arm[0, hand].any()
+    pose = truth.body_pose.clone()
+    pose[0, elbow - 1] = 0
+    straight, bent = replace(truth, body_pose=pose), replace(truth, body_pose=pose.clone())
+    bent.body_pose[0, elbow - 1, 1] = 0.5
+    way = joint_ways(straight, bent, arm)
+    assert (way > 0).sum() == 1 and way[0, elbow] <= 2 * torch.sin(torch.tensor(0.25)) * arm[0, elbow].norm() + 1e-6
+    apart, aligned = person_ways(BODY, straight, bent)
+    assert apart > 0 and aligned > 0
+    shifted = replace(straight, transl=straight.transl + 1)
+    assert person_ways(BODY, straight, shifted)[0].abs().max() < 1e-6
+
+
 def test_a_joint_brings_its_ancestors_along():
     own = torch.zeros(1, 24, dtype=torch.bool)
     own[0, NAMES.index("left_knee")] = True
@@ -150,27 +171,19 @@ def test_limbs_in_sight_pass_and_hidden_ones_do_not():
     below = int(observation.camera.project(BODY(truth).joints)[0, [1, 2], 1].min())
     features[:, :, below:] = BANK.clutter()[0][:, None, None]
     seen = replace(observation, features=features, keypoints=None)
-    sight = rule(joint={"seen_fit": 1.0}, joint_margin=0.5)
+    sight = rule(joint={"seen_fit": 1.0}, joint_limit=0.5)
     result = behind(GivesTruth(truth), sight).fit(seen, start)
     names = {NAMES[i] for i in result.kept_joints[0].nonzero()[:, 0].tolist()}
     assert {"left_elbow", "right_elbow", "pelvis"} <= names and not names & {"left_knee", "right_knee"}
 
 
-def test_calibration_finds_the_facts_that_mattered():
-    generator = torch.Generator().manual_seed(0)
-    facts, way = torch.randn(400, 3, generator=generator), torch.rand(400, generator=generator)
-    progress = way * (facts @ torch.tensor([0.5, -0.2, 0.0]))
-    found = calibrate(facts, way, progress, ridge=1e-6)
-    torch.testing.assert_close(found, torch.tensor([0.5, -0.2, 0.0]), atol=1e-3, rtol=0)
-
-
 def test_rules_are_written_and_the_nearest_in_trust_is_read(tmp_path):
     path = tmp_path / "gate.json"
-    low, high = rule(trust=0.05, joint_margin=0.1), rule(joint={"body": 2.0}, person_margin=0.3, made={"by": "me"})
+    low, high = rule(trust=0.05, joint_limit=0.1), rule(joint={"body": 2.0}, person_limit=0.3, made={"by": "me"})
     write_rules(path, {"staged": [low, high]})
     found = read_rule(str(path), "staged", 0.9)
-    assert torch.equal(found.joint, high.joint) and found.person_margin == 0.3 and found.made == {"by": "me"}
-    assert read_rule(str(path), "staged", 0.3).joint_margin == 0.1
+    assert torch.equal(found.joint, high.joint) and found.person_limit == 0.3 and found.made == {"by": "me"}
+    assert read_rule(str(path), "staged", 0.3).joint_limit == 0.1
     with pytest.raises(AssetError, match="no rule for smplify"):
         read_rule(str(path), "smplify")
     table = json.loads(path.read_text())

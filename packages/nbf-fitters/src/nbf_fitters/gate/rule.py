@@ -24,7 +24,7 @@ SCORES = ("joint", "person")
 
 @dataclass(frozen=True)
 class Rule:
-    """A score linear in the facts, of joints (``joint``) and of people (``person``): what exceeds its limit is believed.
+    """A score linear in the facts, of joints (``joint``) and of people (``person``): what exceeds its limit passes.
 
     Calibrated on features that deserve ``trust``; ``made`` tells how, when and on whom.
     """
