@@ -4,7 +4,8 @@
 
 reads ``pose_landmark_full.tflite`` there and writes ``blazepose-full.safetensors`` beside it: the convolutions in
 float16, as the file holds them, without the segmentation branch and the last layers. The result is checked against the
-original, run by LiteRT on random pictures.
+original, run by LiteRT on random pictures. Beside each convolution lie the mean and the standard deviation of what it
+gives for synthetic people, by channel: training takes the batch normalisation out of the convolutions by them.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ import torch
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from nbf_body_anny.body import AnnyBody
+from nbf_body_anny.config import AnnyConfig
 from nbf_core.weights import save_weights
-from nbf_regressors.backbones.blazepose import BlazePose
+from nbf_data_synthetic.config import SyntheticConfig
+from nbf_data_synthetic.dataset import SyntheticPeople
+from nbf_regressors.backbones.blazepose import BlazePose, FoldedConv
 
 DEEPEST, SUMMARY, HEATMAPS = 271, 335, 279
 """Tensors of the original, by number: the deepest map, the summary, the map that heatmaps are read from."""
@@ -59,7 +64,7 @@ def ancestry(path: Path) -> list[int]:
 
 def backbone(path: Path) -> BlazePose:
     """The torch network with the original's weights."""
-    network = BlazePose().eval()
+    network = BlazePose(frozen=5).eval()
     laterals = [(218, 219), (228, 229), (253, 254), (272, 273)]
     flat = {number for pair in laterals for number in pair}
     main = [number for number in ancestry(path) if number not in flat]
@@ -94,7 +99,7 @@ def check(path: Path, network: BlazePose) -> float:
         interpreter.set_tensor(interpreter.get_input_details()[0]["index"], large.permute(0, 2, 3, 1).numpy())
         interpreter.invoke()
         with torch.inference_mode():
-            maps = network(picture)
+            maps = network(large)
             heat = torch.nn.functional.conv2d(maps[0][:, 24:], *(v.float() for v in given[298]))
             world = torch.nn.functional.conv2d(maps[4].reshape(1, 288, 2, 2), *(v.float() for v in given[338]))
         for name, ours in (("Identity_3", heat.permute(0, 2, 3, 1)), ("Identity_4", world.reshape(1, -1))):
@@ -102,6 +107,34 @@ def check(path: Path, network: BlazePose) -> float:
             theirs = torch.from_numpy(interpreter.get_tensor(index))
             worst = max(worst, float((ours - theirs).abs().max() / theirs.abs().max()))
     return worst
+
+
+@torch.inference_mode()
+def statistics(network: BlazePose, count: int = 128) -> dict[str, torch.Tensor]:
+    """Mean and standard deviation [channels] of what every convolution gives, over ``count`` synthetic people."""
+    config = SyntheticConfig(split="train", size=count, seed=11, image_size=256, augment=True)
+    people = SyntheticPeople(config, AnnyBody(AnnyConfig()))
+    sums: dict[str, list[torch.Tensor]] = {}
+
+    def note(name: str):
+        def hook(_module: torch.nn.Module, _inputs: tuple, given: torch.Tensor) -> None:
+            values = given.double().flatten(2)
+            sums.setdefault(name, []).append(torch.stack((values.mean((0, 2)), values.square().mean((0, 2)))))
+
+        return hook
+
+    hooks = [m.register_forward_hook(note(n)) for n, m in network.named_modules() if isinstance(m, FoldedConv)]
+    for start in range(0, count, 32):
+        chosen = range(start, min(start + 32, count))
+        network(torch.stack([people[index].image for index in chosen]).float() / 255)
+    for hook in hooks:
+        hook.remove()
+    found = {}
+    for name, parts in sums.items():
+        mean, square = torch.stack(parts).mean(0)
+        found[f"{name}.mean"] = mean
+        found[f"{name}.std"] = (square - mean.square()).clamp(min=1e-6).sqrt()
+    return found
 
 
 def main() -> None:
@@ -112,7 +145,7 @@ def main() -> None:
     print(f"differs from the original by {worst:.1e} of the largest value")
     if worst > 1e-3:
         raise SystemExit("not the same network")
-    tensors = {name: value.half() for name, value in network.state_dict().items()}
+    tensors = {name: value.half() for name, value in (network.state_dict() | statistics(network)).items()}
     about = {"source": "MediaPipe 0.10.21, pose_landmark_full.tflite", "license": "Apache-2.0"}
     save_weights(folder / "blazepose-full.safetensors", tensors, about)
 

@@ -55,21 +55,54 @@ def test_maps_have_the_promised_sizes(backbone, map_size):
 
 
 def test_blazepose_starts_from_what_it_learned_and_holds_the_stages_asked_for(monkeypatch):
-    given = {name: torch.full_like(value, 0.25) for name, value in BACKBONES["blazepose"]().state_dict().items()}
+    given = _deployed(blazepose.BlazePose(frozen=5))
     source = SimpleNamespace(tensors=given)
     monkeypatch.setattr(blazepose, "read_weights", lambda name: source)
     regressor = make_regressor(backbone="blazepose", image_size=128, pretrained=True, frozen=2)
-    assert all((value == 0.25).all() for value in regressor.backbone.state_dict().values())
     trained = {name for name, value in regressor.backbone.named_parameters() if value.requires_grad}
     assert not any(name.startswith(("down.0", "down.1")) for name in trained)
     assert any(name.startswith("down.2") for name in trained) and any(name.startswith("summary") for name in trained)
     whole = make_regressor(backbone="blazepose", image_size=128, frozen=5).backbone
     assert not any(value.requires_grad for value in whole.parameters())
+    pictures = torch.rand(2, 3, 128, 128)
+    held = make_regressor(backbone="blazepose", image_size=128, pretrained=True, frozen=5).backbone.eval()
+    with torch.inference_mode():
+        for expected, found in zip(held(pictures), regressor.backbone.eval()(pictures), strict=True):
+            torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     source.tensors = given | {"extra": torch.zeros(1)}
     with pytest.raises(AssetError, match="blazepose-full: tensor extra"):
         make_regressor(backbone="blazepose", image_size=128, pretrained=True)
     with pytest.raises(ValueError, match="image_size: blazepose needs at least 128, got 64"):
         PareCokeConfig(backbone="blazepose", image_size=64)
+
+
+def test_blazepose_is_batch_normalised_where_it_is_trained_and_takes_weights_without(monkeypatch):
+    folded = blazepose.BlazePose(frozen=5).eval()
+    monkeypatch.setattr(blazepose, "read_weights", lambda name: SimpleNamespace(tensors=_deployed(folded)))
+    trained = blazepose.BlazePose(frozen=2)
+    blazepose.load_blazepose(trained)
+    convolutions = [m for m in trained.modules() if isinstance(m, blazepose.FoldedConv)]
+    assert {m.norm is None for m in convolutions if not m.weight.requires_grad} == {True}
+    filters = torch.cat([m.weight.flatten(1).norm(dim=1) for m in convolutions if m.weight.requires_grad])
+    assert all(m.norm is not None for m in convolutions if m.weight.requires_grad)
+    torch.testing.assert_close(filters, torch.ones_like(filters))
+
+    other = blazepose.BlazePose(frozen=5).eval()  # a run that held everything, gone on with
+    trained.load_state_dict(other.state_dict())
+    pictures = torch.rand(2, 3, 128, 128)
+    with torch.inference_mode():
+        for expected, found in zip(other(pictures), trained.eval()(pictures), strict=True):
+            torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+def _deployed(folded: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The tensors of a network without batch normalisation, and statistics for each of its convolutions."""
+    given = dict(folded.state_dict())
+    for name, module in folded.named_modules():
+        if isinstance(module, blazepose.FoldedConv):
+            given[f"{name}.mean"] = torch.randn(module.out_channels)
+            given[f"{name}.std"] = 0.5 + torch.rand(module.out_channels)
+    return given
 
 
 def test_images_are_treated_one_by_one():

@@ -81,22 +81,30 @@ def save_weights(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any
 
 
 def load_into(module: nn.Module, weights: Weights, prefix: str) -> None:
-    """Copy the tensors named ``prefix.*`` into ``module``. Raises AssetError naming what does not fit."""
+    """Copy the tensors named ``prefix.*`` into ``module``, whose own loading may rename or convert them.
+
+    Raises AssetError naming what does not fit.
+    """
     own = module.state_dict()
     given = {key[len(prefix) + 1 :]: value for key, value in weights.tensors.items() if key.startswith(prefix + ".")}
     if not given:
         raise AssetError(f"{weights.path}: holds no {prefix} tensors")
-    missing = sorted(own.keys() - given.keys())
-    odd = sorted(given.keys() - own.keys())
     shapes = [
         f"{key} is {tuple(given[key].shape)}, expected {tuple(own[key].shape)}"
         for key in sorted(own.keys() & given.keys())
         if own[key].shape != given[key].shape
     ]
+    fitting = {
+        key: value.to(own[key].dtype) if key in own else value
+        for key, value in given.items()
+        if key not in own or own[key].shape == value.shape
+    }
+    left = module.load_state_dict(fitting, strict=False)
+    missing = sorted(set(left.missing_keys) - given.keys())
+    odd = sorted(left.unexpected_keys)
     problems = [f"missing {_few(missing)}"] * bool(missing) + [f"unknown {_few(odd)}"] * bool(odd) + shapes[:3]
     if problems:
         raise AssetError(f"{weights.path}: does not fit the {prefix}: {'; '.join(problems)}")
-    module.load_state_dict({key: value.to(own[key].dtype) for key, value in given.items()})
 
 
 def _few(names: list[str]) -> str:

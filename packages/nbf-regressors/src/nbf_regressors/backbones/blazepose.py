@@ -2,10 +2,13 @@
 
 Its inverted residuals go down to 1/32 of its input, 1 x 1 laterals come up again to 1/4 (the branch that its
 heatmaps are read from), and a chain of depthwise blocks sums the whole picture up (the branch that its 3D landmarks
-are read from). All three are given to the decoder. There is no batch normalisation: it is folded into the convolutions.
+are read from). All three are given to the decoder. It was published for inference, with batch normalisation folded into
+its convolutions. What is trained here gets it back, else the first steps destroy what was learned.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,13 +20,45 @@ from nbf_core.weights import read_weights
 from nbf_regressors.backbones.base import depthwise_precision
 
 
+class FoldedConv(nn.Conv2d):
+    """A convolution with a bias, which batch normalisation is folded into until ``unfold`` takes it out."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.norm: nn.BatchNorm2d | None = None
+
+    def unfold(self) -> None:
+        """From now on the bias is a batch normalisation's. ``load_blazepose`` sets its scale and offset."""
+        self.norm = nn.BatchNorm2d(self.out_channels, eps=1e-3)
+        self.bias = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.norm is None:
+            return super().forward(x)
+        if self.groups == 1:
+            return self.norm(super().forward(x))
+        with depthwise_precision(x):
+            return self.norm(super().forward(x.float()))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        """Folded weights fit where they are unfolded: the same function, at the present scale and offset."""
+        if self.norm is not None and prefix + "bias" in state_dict:
+            weight, bias = state_dict[prefix + "weight"], state_dict.pop(prefix + "bias")
+            norm = self.norm.state_dict()
+            ratio = (norm["running_var"] + self.norm.eps).sqrt() / norm["weight"]
+            state_dict[prefix + "weight"] = weight.float() * ratio[:, None, None, None]
+            norm["running_mean"] = (norm["bias"] - bias) * ratio
+            state_dict.update({f"{prefix}norm.{name}": value for name, value in norm.items()})
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
 class _Conv(nn.Sequential):
-    """A convolution with bias, and ReLU6 unless ``linear``."""
+    """A convolution, and ReLU6 unless ``linear``."""
 
     def __init__(
         self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1, linear: bool = False
     ) -> None:
-        convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups)
+        convolution = FoldedConv(inputs, outputs, kernel, stride, kernel // 2, groups=groups)
         super().__init__(convolution, *([] if linear else [nn.ReLU6(inplace=True)]))
 
 
@@ -55,8 +90,8 @@ class _Summary(nn.Module):
     def __init__(self, width: int, stride: int = 1) -> None:
         super().__init__()
         self.stride = stride
-        self.depthwise = nn.Conv2d(width, width, 3, stride, 0 if stride == 2 else 1, groups=width)
-        self.project = nn.Conv2d(width, width, 1)
+        self.depthwise = FoldedConv(width, width, 3, stride, 0 if stride == 2 else 1, groups=width)
+        self.project = FoldedConv(width, width, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         # Even maps are padded at their far sides alone when halved, as TensorFlow does.
@@ -69,7 +104,8 @@ class BlazePose(nn.Module):
     """Maps at 1/4, 1/8, 1/16 and 1/32 of the picture's size, and one vector for all of it.
 
     It was made for pictures of 256 px in which one person stands upright and fills most of the height.
-    ``frozen`` counts the stages of the way down that are not trained; with all 5 nothing here is.
+    ``frozen`` counts the stages of the way down that are not trained; with all 5 nothing here is. The rest is
+    batch-normalised.
     """
 
     finest = 4
@@ -98,18 +134,14 @@ class BlazePose(nn.Module):
         self.frozen = frozen
         held = self.down[:frozen] if frozen < len(self.down) else self
         held.requires_grad_(False)
+        for module in self.modules():
+            if isinstance(module, FoldedConv) and module.weight.requires_grad:
+                module.unfold()
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> list[Tensor]:
         x = images.contiguous(memory_format=torch.channels_last)
         maps = []
-        for stage in self.down[: self.frozen]:
-            x = stage(x)
-            maps.append(x)
-        with depthwise_precision(x):
-            return self._rest(x.float(), [skip.float() for skip in maps])
-
-    def _rest(self, x: Tensor, maps: list[Tensor]) -> list[Tensor]:
-        for stage in self.down[self.frozen :]:
+        for stage in self.down:
             x = stage(x)
             maps.append(x)
         deepest = self.deepest(x)
@@ -122,12 +154,25 @@ class BlazePose(nn.Module):
         return [*joined, whole.flatten(1)[:, :, None, None]]
 
 
+@torch.no_grad()
 def load_blazepose(backbone: BlazePose) -> None:
-    """Fill the backbone with BlazePose's own weights (Apache-2.0), which ``nbf-detect-blazepose`` ships."""
-    given = read_weights("blazepose-full").tensors
-    own = backbone.state_dict()
-    if own.keys() != given.keys():
-        odd = sorted(own.keys() ^ given.keys())[0]
-        raise AssetError(f"weights blazepose-full: tensor {odd} is missing or odd")
-    for name, value in given.items():
-        own[name].copy_(value)
+    """Fill the backbone with BlazePose's own weights (Apache-2.0), which ``nbf-detect-blazepose`` ships.
+
+    Beside each convolution they hold the mean and the standard deviation of what it gives for synthetic people: the
+    offset and the scale that batch normalisation starts with where it is taken out of the convolution. The filters that
+    remain have unit norm, since an optimiser's steps do not depend on how large a weight is; only those of channels
+    that hardly ever vary stay large, lest one that comes to life drowns the others.
+    """
+    given = dict(read_weights("blazepose-full").tensors)
+    for name, module in backbone.named_modules():
+        if isinstance(module, FoldedConv):
+            mean, std = (given.pop(f"{name}.{key}", None) for key in ("mean", "std"))
+            if module.norm is not None and mean is not None and std is not None:
+                scale = torch.maximum(1 / given[f"{name}.weight"].float().flatten(1).norm(dim=1), 0.1 / std.float())
+                variance = (std * scale).square()
+                module.norm.running_var.copy_(variance)
+                module.norm.bias.copy_(mean)
+                module.norm.weight.copy_(std * (1 + module.norm.eps / variance).sqrt())
+    left = backbone.load_state_dict(given, strict=False)
+    if odd := [*left.missing_keys, *left.unexpected_keys]:
+        raise AssetError(f"weights blazepose-full: tensor {odd[0]} is missing or odd")
