@@ -6,7 +6,7 @@ import pytest
 import torch
 from stick_body import JOINTS, StickBody, make_sample
 
-from nbf_core.contracts import Regressor, TakesPublished
+from nbf_core.contracts import Deployable, Regressor, TakesPublished
 from nbf_core.errors import AssetError, ConfigError, ShapeError
 from nbf_regressors.backbones import BACKBONES, blazepose
 from nbf_regressors.config import PareCokeConfig
@@ -89,9 +89,18 @@ def test_blazepose_is_batch_normalised_where_it_is_trained_and_takes_weights_wit
 
     other = blazepose.BlazePose(frozen=5).eval()  # a run that held everything, gone on with
     trained.load_state_dict(other.state_dict())
+    _same_maps(trained.eval(), other)
+    trained.train()(torch.rand(2, 3, 128, 128))
+    folded.load_state_dict(trained.state_dict())  # and deployed again
+    _same_maps(trained.eval(), folded)
+    whole = make_regressor(backbone="blazepose", image_size=128, frozen=2)
+    assert isinstance(whole, Deployable) and not any(".norm." in name for name in whole.deployed())
+
+
+def _same_maps(one: torch.nn.Module, other: torch.nn.Module) -> None:
     pictures = torch.rand(2, 3, 128, 128)
     with torch.inference_mode():
-        for expected, found in zip(other(pictures), trained.eval()(pictures), strict=True):
+        for expected, found in zip(one(pictures), other(pictures), strict=True):
             torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 

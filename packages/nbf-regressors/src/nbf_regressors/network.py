@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from nbf_core.errors import ConfigError, ShapeError
 from nbf_core.types import RegressorOutput
 from nbf_regressors.backbones import BACKBONES, PRETRAINED
+from nbf_regressors.backbones.blazepose import FoldedConv, fold
 from nbf_regressors.config import PareCokeConfig
 from nbf_regressors.decoders import DECODERS
 from nbf_regressors.heads import PareHead, PartGuidedHead
@@ -46,6 +47,14 @@ class PareCokeNetwork(nn.Module):
                 if isinstance(module, nn.BatchNorm2d):
                     module.eval()
         return self
+
+    def deployed(self) -> dict[str, Tensor]:
+        """See ``nbf_core.contracts.Deployable``: what BlazePose's batch normalisations do, its convolutions do."""
+        tensors = self.state_dict()
+        for name, module in self.named_modules():
+            if isinstance(module, FoldedConv):
+                fold(tensors, f"{name}.")
+        return tensors
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> RegressorOutput:
         """See the contract. Raises ShapeError where the images have another size."""

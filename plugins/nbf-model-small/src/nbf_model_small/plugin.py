@@ -19,5 +19,10 @@ def nbf_pipelines():
     yield PipelineEntry(
         name="small",
         target="nbf_model_small:pipelines/small.toml",
-        summary="trains the weights small (nbf-run train small --out DIR)",
+        summary="trains the weights small, first part: the backbone is held (nbf-run train small --out small)",
+    )
+    yield PipelineEntry(
+        name="small-fine",
+        target="nbf_model_small:pipelines/small-fine.toml",
+        summary="second part: the whole network, from small/last.ckpt on (nbf-run train small-fine --out small-fine)",
     )

@@ -20,13 +20,13 @@ these protocols.
 
 from nbf_core.contracts.bank import FeatureBank
 from nbf_core.contracts.body import BodyModel, GenderedBodyModel, SkinnedBodyModel
-from nbf_core.contracts.conversion import Conversion, ConverterInfo, ConvertsFiles
-from nbf_core.contracts.data import Dataset, Detector, Metric
+from nbf_core.contracts.conversion import Conversion, ConverterInfo, ConvertsFiles, PeopleTable, WritesPeople
+from nbf_core.contracts.data import Dataset, Detector, FilmDataset, Metric
 from nbf_core.contracts.files import FileProblem, FileReport, ReadsFiles
 from nbf_core.contracts.fitter import Fitter, Prior, SequenceFitter
 from nbf_core.contracts.protocol import Chosen, Occluder, OcclusionCase, OcclusionProtocol, WritesOccluders
 from nbf_core.contracts.published import Converted, ConvertedFile, ExportsModel, TakesModelFiles, TakesPublished
-from nbf_core.contracts.regressor import Regressor
+from nbf_core.contracts.regressor import Deployable, Regressor
 from nbf_core.contracts.renderer import Renderer, ScoringRenderer
 
 __all__ = [
@@ -38,17 +38,20 @@ __all__ = [
     "ConverterInfo",
     "ConvertsFiles",
     "Dataset",
+    "Deployable",
     "Detector",
     "ExportsModel",
     "FeatureBank",
     "FileProblem",
     "FileReport",
+    "FilmDataset",
     "Fitter",
     "GenderedBodyModel",
     "Metric",
     "Occluder",
     "OcclusionCase",
     "OcclusionProtocol",
+    "PeopleTable",
     "Prior",
     "ReadsFiles",
     "Regressor",
@@ -59,4 +62,5 @@ __all__ = [
     "TakesModelFiles",
     "TakesPublished",
     "WritesOccluders",
+    "WritesPeople",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
@@ -32,4 +33,13 @@ class Regressor(Protocol):
         Under torch.distributed every process calls this once a batch, and it may be collective: weighted means are
         those of the joined batch.
         """
+        ...
+
+
+@runtime_checkable
+class Deployable(Protocol):
+    """A regressor that is stored in another form for inference than for training; it loads both forms."""
+
+    def deployed(self) -> Mapping[str, Tensor]:
+        """Its ``state_dict`` in the form for inference: the same function, fit to be stored in float16."""
         ...

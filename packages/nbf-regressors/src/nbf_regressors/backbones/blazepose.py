@@ -19,6 +19,9 @@ from nbf_core.errors import AssetError
 from nbf_core.weights import read_weights
 from nbf_regressors.backbones.base import depthwise_precision
 
+EPS = 1e-3
+"""Of the batch normalisation: TensorFlow's, which it was trained with."""
+
 
 class FoldedConv(nn.Conv2d):
     """A convolution with a bias, which batch normalisation is folded into until ``unfold`` takes it out."""
@@ -29,7 +32,7 @@ class FoldedConv(nn.Conv2d):
 
     def unfold(self) -> None:
         """From now on the bias is a batch normalisation's. ``load_blazepose`` sets its scale and offset."""
-        self.norm = nn.BatchNorm2d(self.out_channels, eps=1e-3)
+        self.norm = nn.BatchNorm2d(self.out_channels, eps=EPS)
         self.bias = None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -41,15 +44,26 @@ class FoldedConv(nn.Conv2d):
             return self.norm(super().forward(x.float()))
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        """Folded weights fit where they are unfolded: the same function, at the present scale and offset."""
-        if self.norm is not None and prefix + "bias" in state_dict:
-            weight, bias = state_dict[prefix + "weight"], state_dict.pop(prefix + "bias")
+        """Folded weights fit where they are unfolded and the other way round: the same function, another form."""
+        weight, bias = prefix + "weight", prefix + "bias"
+        if self.norm is not None and bias in state_dict:
             norm = self.norm.state_dict()
-            ratio = (norm["running_var"] + self.norm.eps).sqrt() / norm["weight"]
-            state_dict[prefix + "weight"] = weight.float() * ratio[:, None, None, None]
-            norm["running_mean"] = (norm["bias"] - bias) * ratio
+            ratio = (norm["running_var"] + EPS).sqrt() / norm["weight"]
+            norm["running_mean"] = (norm["bias"] - state_dict.pop(bias)) * ratio
+            state_dict[weight] = state_dict[weight].float() * ratio[:, None, None, None]
             state_dict.update({f"{prefix}norm.{name}": value for name, value in norm.items()})
+        elif self.norm is None:
+            fold(state_dict, prefix)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def fold(tensors: dict[str, Tensor], prefix: str) -> None:
+    """Fold the batch normalisation of the convolution ``prefix`` into it, where it has one."""
+    if f"{prefix}norm.weight" in tensors:
+        norm = {name: tensors.pop(f"{prefix}norm.{name}").float() for name in nn.BatchNorm2d(1).state_dict()}
+        ratio = norm["weight"] / (norm["running_var"] + EPS).sqrt()
+        tensors[f"{prefix}weight"] = tensors[f"{prefix}weight"].float() * ratio[:, None, None, None]
+        tensors[f"{prefix}bias"] = norm["bias"] - norm["running_mean"] * ratio
 
 
 class _Conv(nn.Sequential):
@@ -161,14 +175,15 @@ def load_blazepose(backbone: BlazePose) -> None:
     Beside each convolution they hold the mean and the standard deviation of what it gives for synthetic people: the
     offset and the scale that batch normalisation starts with where it is taken out of the convolution. The filters that
     remain have unit norm, since an optimiser's steps do not depend on how large a weight is; only those of channels
-    that hardly ever vary stay large, lest one that comes to life drowns the others.
+    that hardly ever vary stay larger, lest one that comes to life drowns the others.
     """
     given = dict(read_weights("blazepose-full").tensors)
     for name, module in backbone.named_modules():
         if isinstance(module, FoldedConv):
             mean, std = (given.pop(f"{name}.{key}", None) for key in ("mean", "std"))
             if module.norm is not None and mean is not None and std is not None:
-                scale = torch.maximum(1 / given[f"{name}.weight"].float().flatten(1).norm(dim=1), 0.1 / std.float())
+                unit = 1 / given[f"{name}.weight"].float().flatten(1).norm(dim=1)
+                scale = torch.maximum(unit, (0.1 / std.float()).minimum(100 * unit))
                 variance = (std * scale).square()
                 module.norm.running_var.copy_(variance)
                 module.norm.bias.copy_(mean)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,11 @@ import lightning as L
 import torch
 
 from nbf_core.config import Pipeline
-from nbf_core.contracts import BodyModel, Dataset
+from nbf_core.contracts import BodyModel, Deployable
 from nbf_core.errors import AssetError, InputError
+from nbf_core.types import Sample
 from nbf_core.weights import save_weights
-from nbf_run.build import build_body, build_dataset, build_networks, build_renderer
+from nbf_run.build import build_body, build_dataset, build_networks, build_renderer, check_kernels, kernels_of
 from nbf_run.run_info import write_run_info
 from nbf_run.training.callbacks import Keeper, Progress, Record, held_out_batches
 from nbf_run.training.checkpoint import LAST, Checkpoint
@@ -26,10 +28,12 @@ from nbf_run.training.module import Plan, Start, Training
 from nbf_run.training.norms import join_batch_norms
 from nbf_run.training.order import Batches
 from nbf_run.training.resume import chosen_folder, read_run, read_start
-from nbf_run.training.state import load_networks, network_tensors
+from nbf_run.training.state import NETWORKS, load_networks, network_tensors
 from nbf_run.training.trainer import accelerator, is_first_process, make_trainer, process_group_ended, silenced
+from nbf_run.training.validation import validation_data
 
 MODEL = "model.safetensors"
+logger = logging.getLogger(__name__)
 
 
 def train(
@@ -83,7 +87,11 @@ def export(module: Training, path: Path, metadata: dict[str, Any]) -> Path:
     """Write regressor and bank as a model file; floating tensors as float16, enough for inference."""
     from safetensors import SafetensorError
 
-    tensors = {name: value.detach().cpu() for name, value in network_tensors(module.regressor, module.bank).items()}
+    tensors = network_tensors(module.regressor, module.bank)
+    if isinstance(module.regressor, Deployable):
+        inference = {f"{NETWORKS[0]}.{name}": value for name, value in module.regressor.deployed().items()}
+        tensors = {name: v for name, v in tensors.items() if not name.startswith(f"{NETWORKS[0]}.")} | inference
+    tensors = {name: value.detach().cpu() for name, value in tensors.items()}
     tensors = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
     try:
         save_weights(path, tensors, metadata)
@@ -116,12 +124,15 @@ class _Run:
         regressor, bank = build_networks(pipeline, body)
         begin = checkpoint or (read_start(options.start_from) if options.start_from else None)
         if begin is not None:
+            known = begin.state if isinstance(begin, Checkpoint) else begin.metadata
+            check_kernels(begin.path, known, body.spec)
             load_networks(regressor, bank, begin)
         renderer = build_renderer(pipeline) if "renderer" in pipeline.sections else None
-        stream = Stream(_data(pipeline, body, {}), Limits.of(regressor, body.spec), pipeline.seed)
+        stream = Stream(build_dataset(pipeline, body), Limits.of(regressor, body.spec), pipeline.seed)
         order_of(stream.data, pipeline.seed)
         data = TrainingData(stream, _cache(options, out, resume), options.workers)
         record = Record.after(checkpoint, pipeline)
+        record.about["kernels"] = kernels_of(body.spec)
         return cls(pipeline, options, out, checkpoint, body, (regressor, bank), renderer, data, record)
 
     def fit(self, progress: Callable[[str, int, int], None] | None) -> Training:
@@ -154,19 +165,19 @@ class _Run:
             trainer.fit(module, datamodule=self.data)
         return module
 
-    def _held_out(self) -> list:
-        options, limits = self.options, self.data.stream.limits
-        data = _data(self.pipeline, self.body, {"split": "val", "augment": False, "cache": None})
-        stream = Stream(data, limits, self.pipeline.seed)
-        return held_out_batches(data, stream, options.validation_samples, options.batch_size)
-
-
-def _data(pipeline: Pipeline, body: BodyModel, changes: dict[str, Any]) -> Dataset:
-    """The pipeline's data set with some options changed, where it has them."""
-    section = pipeline.section("data")
-    known = {key: value for key, value in changes.items() if key in type(section.config).model_fields}
-    config = section.config.model_copy(update=known)
-    return build_dataset(pipeline, body, config)
+    def _held_out(self) -> list[Sample]:
+        """Batches to measure on; none where nothing is kept apart. Raises InputError naming one that cannot be used."""
+        options, stream = self.options, self.data.stream
+        data = validation_data(self.pipeline, options, self.body)
+        if data is None:
+            logger.warning(
+                "validation: on nothing, and no best.ckpt: the data set %r keeps no samples apart "
+                "(data.held_out = 0.02 where it has that option; or [train.validation] with another set)",
+                self.pipeline.section("data").use,
+            )
+            return []
+        apart = Stream(data, stream.limits, self.pipeline.seed)
+        return held_out_batches(data, apart, options.validation_samples, options.batch_size)
 
 
 def _cache(options: TrainOptions, out: Path, resume: Path | None) -> Path | None:
