@@ -1,6 +1,7 @@
 """The repository's own tools: a check that never fails checks nothing."""
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -153,6 +154,33 @@ def test_the_tests_of_an_own_environment_run_with_its_variables(small_clone, mon
     [(command, extra)] = calls
     assert command[1:] == ["-m", "pytest", str(Path("plugins/nbf-own/tests")), "-k", "hard"]
     assert extra == {"TRITON_INTERPRET": "1"}
+
+
+def test_the_generator_of_the_site_is_fixed_to_the_last_package():
+    made = tool("environments.py")
+    recipe = made.documentation()
+    assert recipe.packages == () and recipe.venv.name.endswith("-docs")
+    assert all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in recipe.requirements)
+    assert {"zensical", "mkdocstrings-python"} <= {line.partition("==")[0] for line in recipe.requirements}
+    assert made.constraints_for(recipe, CONSTRAINTS).strip() == ""
+
+
+@pytest.mark.parametrize(("status", "problems"), [(0, 0), (3, 1)])
+def test_the_site_is_one_of_the_checks(monkeypatch, status, problems):
+    dev = tool("dev.py")
+    monkeypatch.setattr(dev.environments, "set_up", lambda recipe: Path("generator"))
+    monkeypatch.setattr(dev, "docs", lambda python, generator: status)
+    assert dev.site(Path("python")) == problems
+
+
+def test_where_the_generator_is_not_to_be_had_the_site_is_not_checked(monkeypatch, capsys):
+    def refuse(recipe):
+        raise dev.Stop("pip could not install everything")
+
+    dev = tool("dev.py")
+    monkeypatch.setattr(dev.environments, "set_up", refuse)
+    assert dev.site(Path("python")) == 0
+    assert "the site was not checked: pip could not install everything" in capsys.readouterr().out
 
 
 def test_every_own_environment_of_this_repository_can_be_read():

@@ -5,12 +5,16 @@
     python3 tools/dev.py run ARGS        ``nbf-run ARGS``
     python3 tools/dev.py env NAME [ARGS] the tests of a plugin that has an environment of its own; ARGS go to pytest
     python3 tools/dev.py lint            style, import rules and repository checks
+    python3 tools/dev.py docs            build the documentation site into dist/docs/site, and check its links
+    python3 tools/dev.py isolate [NAME]  every package alone in an empty environment, or these: tools/isolation.py
+    python3 tools/dev.py licences        write docs/third-party.md: the licences of what we need and what we bring
+    python3 tools/dev.py release ARGS    with --dry-run: build everything, look at it, install it; publishes nothing
     python3 tools/dev.py setup           set up for development, run nothing
     python3 tools/dev.py lock            make poetry.lock and tools/constraints.txt again
 
-Everything is installed into ``.venv``, in versions that ``tools/constraints.txt`` fixes, and for ``env`` into
-``.venv-NAME``, as the plugin's ``environment.toml`` says. The set-up is repeated only where one of these or a
-pyproject.toml has changed. Environment variables:
+Everything is installed into ``.venv``, in versions that ``tools/constraints.txt`` fixes; for ``env`` into
+``.venv-NAME``, as the plugin's ``environment.toml`` says, and for ``docs`` into ``.venv-docs`` besides. The set-up is
+repeated only where one of these or a pyproject.toml has changed. Environment variables:
 
     NBF_VENV           where to make the environment, instead of ``.venv``; the others are made beside it
     NBF_TORCH_INDEX    address of a package index that has CPU builds of PyTorch, where pip's own has none
@@ -31,6 +35,7 @@ import environments  # noqa: E402 (found through the line above)
 from environments import CONSTRAINTS, ROOT, Stop, call, say  # noqa: E402
 
 LOCK_TOOLS = ("poetry==2.5.1", "poetry-plugin-export==1.10.1", "poetry-plugin-pypi-mirror==0.6.5")
+TOOLS = {"isolate": "isolation.py", "licences": "licences.py", "release": "release.py"}  # run where all is installed
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -52,11 +57,16 @@ def main(arguments: Sequence[str]) -> int:
         return lint(set_up(dev=True))
     if task == "test":
         return test(set_up(dev=True), rest)
+    if task == "docs":
+        return docs(set_up(dev=True), environments.set_up(environments.documentation()))
     if task == "env":
         return env(rest)
+    if task in TOOLS:
+        return call([set_up(dev=True), ROOT / "tools" / TOOLS[task], *rest])
     if task == "lock":
         return lock()
-    raise Stop(f"unknown task {task!r}; known: demo, test, env, run, lint, setup, lock")
+    known = ("demo", "test", "env", "run", "lint", "docs", *TOOLS, "setup", "lock")
+    raise Stop(f"unknown task {task!r}; known: {', '.join(known)}")
 
 
 def set_up(dev: bool) -> Path:
@@ -88,12 +98,30 @@ def lint(python: Path) -> int:
 
 def test(python: Path, arguments: Sequence[str]) -> int:
     """Everything CI runs, pytest last; or only pytest with the arguments given."""
-    problems = 0 if arguments else lint(python)
+    problems = 0 if arguments else lint(python) + site(python)
     say("pytest")
     status = call([python, "-m", "pytest", *arguments], {"MPLBACKEND": "Agg"})
     if problems:
         say(f"{problems} of the checks before pytest failed, see above")
     return status or int(problems > 0)
+
+
+def site(python: Path) -> int:
+    """The documentation site as a check: 1 where it cannot be built, 0 also where its generator is not to be had."""
+    say("documentation site")
+    try:
+        generator = environments.set_up(environments.documentation())
+    except Stop as stop:
+        say(f"the site was not checked: {stop}")
+        return 0
+    return int(docs(python, generator) > 0)
+
+
+def docs(python: Path, generator: Path) -> int:
+    """Build the documentation site and check it; returns the exit status."""
+    from docsite.build import build
+
+    return build(python, generator)
 
 
 def env(arguments: Sequence[str]) -> int:

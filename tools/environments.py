@@ -92,6 +92,13 @@ def own(name: str) -> Recipe:
     )
 
 
+def documentation() -> Recipe:
+    """The environment of the site's generator: all of it is fixed in a file of its own, none of our packages in it."""
+    lines = (ROOT / "tools" / "docsite" / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    wanted = tuple(line for line in lines if line and not line.startswith("#"))
+    return Recipe(_venv("-docs"), packages=(), requirements=wanted, unlocked=("*",))
+
+
 def set_up(recipe: Recipe, dev: bool = False) -> Path:
     """Make or refresh an environment; returns its python. Quick where nothing has changed."""
     venv = recipe.venv
@@ -190,7 +197,9 @@ def command(venv: Path, name: str) -> Path:
 
 def call(arguments: Sequence[str | Path], extra: Mapping[str, str] | None = None) -> int:
     """Run a command in the repository's root; returns its exit status."""
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONPATH")}
+    # Bytecode is kept: without it, half of the tests' time goes into compiling the same modules again.
+    hidden = ("PYTHONHOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+    environment = {key: value for key, value in os.environ.items() if key not in hidden}
     sys.stdout.flush()
     return subprocess.call([str(part) for part in arguments], cwd=ROOT, env=environment | (extra or {}))
 
