@@ -9,23 +9,37 @@ import pytest
 for package in ("scipy", "h5py", "cdflib"):
     pytest.importorskip(package)
 
-from nbf_testing.miniatures import DATA_SETS, write_tree  # noqa: E402  (its formats need those)
+from nbf_testing import world  # noqa: E402  (its formats need those)
+from nbf_testing.miniatures import DATA_SETS  # noqa: E402
 
-FITS = {"h36m": "fits", "mpi-inf-3dhp": "MPI-INF-3DHP_SMPL_NeuralAnnot.json"}
+
+def in_process(folder, arguments):
+    """``nbf-run`` in this process, in a folder: no seconds go by in imports."""
+    from nbf_run.cli.main import run
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return run([*map(str, arguments)])
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    """The tree, its people having the free body, converted in one process."""
-    from nbf_body_anny.body import AnnyBody
-    from nbf_run.cli.main import run
-
+    """The published tree with the free body in SMPL's files, its people having that body, all converted."""
     root = tmp_path_factory.mktemp("published")
-    made = root / "data" / "preprocessed_datasets"
-    for name, folder in write_tree(root, body=AnnyBody()).items():
-        fits = ["--set", f"fits={FITS[name]}"] if name in FITS else []
-        assert run(["data", "convert", name, str(folder), str(made), *fits]) == 0
+    assert in_process(root, ["model", "export", "anny", "data/body_models", "--layout", "smpl"]) == 0
+    world.write_originals(root)
+    for command in world.conversions():
+        assert in_process(root, command) == 0, command
     return root
+
+
+@pytest.fixture(scope="module")
+def trained(tree):
+    """The same after two steps of both published stages, the model lying where benchmarks look for it."""
+    for command in world.trainings(ablations=False):
+        assert in_process(tree, command) == 0, command
+    world.place_models(tree)
+    return tree
 
 
 def test_the_converted_tree_passes_the_check(tree, nbf_run):
@@ -65,23 +79,61 @@ def test_converters_are_listed_with_options(nbf_run):
     assert nbf_run("data", "converters", "h37m").returncode == 2
 
 
-def test_the_converted_tree_trains_the_published_second_stage(tree, tmp_path, monkeypatch):
-    """Two tiny steps, on the free body in place of SMPL, from one step of the first stage."""
+def test_both_published_stages_train_on_smpl(trained):
     from nbf_core.weights import read_weights
-    from nbf_run.training import train
 
-    monkeypatch.chdir(tree)
-    settings = {
-        "body.use": "anny", "regressor.backbone": "plain", "regressor.decoder": "shuffle", "regressor.channels": 16,
-        "regressor.width": 32, "regressor.image_size": 64, "regressor.map_size": 32, "train.batch_size": 2,
-        "train.workers": 0, "train.threads": 1, "train.validation_samples": 2,
-    }  # fmt: skip
-    first = settings | {"train.steps": 1, "data.image_size": 64, "data.map_size": 32}
-    train("3dnbf-stage1", tmp_path / "one", list(first.items()))
-    second = settings | {
-        "train.steps": 2, "train.start_from": str(tmp_path / "one" / "last.ckpt"), "data.shared.image_size": 64,
-        "data.shared.map_size": 32, "data.parts.h36m.path": "data/preprocessed_datasets/h36m_train.npz",
-        "data.parts.mpi-inf-3dhp.path": "data/preprocessed_datasets/mpi_inf_3dhp_train.npz",
-    }  # fmt: skip
-    model = train("3dnbf-stage2", tmp_path / "two", list(second.items()))
-    assert read_weights(model).metadata["steps"] == 2
+    metadata = read_weights(trained / "3dnbf-stage2" / "model.safetensors").metadata
+    assert metadata["steps"] == 2 and metadata["table"]["body"]["use"] == "smpl" and metadata["kernels"]
+    assert metadata["quality"]["start_mpjpe"] > 0  # measured on what is kept apart
+
+
+def cells_of(folder):
+    """The cells of a benchmark's report, by set and title."""
+    report = json.loads((folder / "report.json").read_text())
+    return report, {(cell["set"], cell["title"]): cell for cell in report["cells"]}
+
+
+def assert_measured(cell, *metrics):
+    for method in cell["methods"]:
+        for metric in metrics:
+            values = method["metrics"][metric]
+            assert all(values[which]["mean"] is not None for which in values), (cell["set"], cell["title"], metric)
+
+
+def test_it_is_evaluated_on_all_published_test_sets(trained):
+    sets = ("3dpw", "3dpw-occ", "3doh50k", "h36m", "mpi-inf-3dhp")
+    matrix = f'[{{sets={list(sets)}, protocols=["clean"], methods=["start", "3DNBF as published"]}}]'
+    (command,) = world.benchmarks(["evaluation"])
+    assert in_process(trained, [*command, "--set", f"bench.matrix={matrix}"]) == 0
+    report, cells = cells_of(trained / "evaluation")
+    assert not report["missing"] and [name for name, _ in cells] == list(sets)
+    for name in sets:
+        bodies = ("pve", "pckh") if name not in ("h36m", "mpi-inf-3dhp") else ()
+        assert_measured(cells[name, "clean"], "mpjpe", "pa-mpjpe", "3dpck", "3dpck-auc", *bodies)
+        assert not cells[name, "clean"]["failed"]
+
+
+@pytest.mark.slow
+def test_benchmarks_fill_every_column_of_the_published_tables(trained):
+    """Beside clean ones the columns under patches of 40 and 80 px, on a grid and where they are worst."""
+    from nbf_run.bench.published import published_tables
+
+    for command in list(world.trainings())[2:]:
+        assert in_process(trained, command) == 0, command
+    world.place_models(trained)
+    for name in ("table1-methods", "table2-fitters", "table3-ablations"):
+        (command,) = world.benchmarks([name])
+        assert in_process(trained, command) == 0, command
+        report, cells = cells_of(trained / name)
+        assert {one["kind"] for one in report["missing"]} <= {"method"}
+        assert {one["set"] for one in report["missing"]} <= {"synthetic"}  # models of table 3 are for SMPL's kernels
+        filled = {cell["published"] for cell in cells.values() if cell["set"] != "synthetic"}
+        assert filled >= set(published_tables()[name]["columns"])
+        for cell in cells.values():
+            assert_measured(cell, "mpjpe", "pa-mpjpe", "pckh")
+        if name != "table3-ablations":
+            patches = {f"{kind} {size} px" for kind in ("grid", "adversarial") for size in (40, 80)}
+            assert {title for known, title in cells if known == "3dpw"} == {"clean", *patches}
+        rows = {method["name"] for method in cells["3dpw", "adversarial 80 px"]["methods"]}
+        expected = {row for row, _ in published_tables()["table3-ablations"]["rows"][1:6]}
+        assert name != "table3-ablations" or expected <= rows

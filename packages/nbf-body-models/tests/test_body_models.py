@@ -270,6 +270,24 @@ def test_published_kernels_come_from_their_file(tree, tmp_path):
             build(tree, "smpl", kernels=path)
 
 
+def test_published_kernels_are_found_in_the_published_tree(published_size, tmp_path, monkeypatch, caplog):
+    """For SMPL's mesh alone; without the file a line says that kernels were spread, once."""
+    from nbf_body_models import tables
+
+    tables._say_once.cache_clear()
+    config = SmplConfig(path=published_size, kernel_count=200)
+    assert tables.make_tables(config, "smpl").choice.neighbours is None
+    tables.make_tables(config, "smpl")
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert "spread evenly" in said and "sample_data_8-2021-04-05.npz" in said and "body.kernels" in said
+    path = published_size.parent / tables.PUBLISHED_KERNELS
+    monkeypatch.setattr(tables, "PUBLISHED_KERNELS", tmp_path / path.name)
+    np.savez(tmp_path / path.name, indices=np.arange(3, 6890, 8))
+    assert (tables.make_tables(config, "smpl").choice.vertices == np.arange(3, 6890, 8)).all()
+    monkeypatch.setattr(tables, "SMPL_VERTICES", 1)
+    assert len(tables.make_tables(config, "smpl").choice.vertices) < 300
+
+
 def test_expressions_follow_the_shapes(tree):
     body = build(tree, "smplx", shapes=4, expressions=3)
     arrays = make_arrays("smplx", shapes=20)

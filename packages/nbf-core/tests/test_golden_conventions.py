@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nbf_core import conventions
@@ -82,6 +82,7 @@ def test_the_sets_of_bodies_and_detectors_are_rows_of_a_convention(name):
     assert convention(found).flip == mirror_permutation(KEYPOINT_SETS[name])
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(CONVENTIONS)))
 def test_a_mirror_image_of_a_mirror_image_is_the_same(name):
     flip = np.array(convention(name).flip)
@@ -91,6 +92,7 @@ def test_a_mirror_image_of_a_mirror_image_is_the_same(name):
             assert convention(name).joints[other] == joint.replace("left_", "right_")
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(CONVENTIONS)), st.sampled_from(sorted(CONVENTIONS)))
 def test_there_and_back_gives_what_both_know(one, other):
     values = np.random.default_rng(0).normal(size=(2, len(convention(one)), 3))

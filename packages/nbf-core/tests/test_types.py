@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from nbf_core.types import BodyParams, Camera, FitResult, Observation, Sample, collate
+from nbf_core.types.sample import UNKNOWN
 from nbf_core.types.tree import stack
 
 
@@ -80,6 +81,27 @@ def test_collate_gives_a_leading_batch_and_drops_labels_not_everybody_has():
     assert batch.params.body_pose.shape == (2, 23, 3)
     assert batch.keypoints is None
     assert "keypoints" in batch.lacks and "params" not in batch.lacks
+
+
+def test_a_partial_batch_keeps_what_anybody_has_and_says_whose_it_is():
+    known = {
+        "params": BodyParams.neutral(), "keypoints": torch.ones(25, 3), "joints": torch.ones(17, 4),
+        "kernel_map": torch.zeros(2, 2, dtype=torch.long), "occluded": torch.ones(2, 2, dtype=torch.bool),
+    }  # fmt: skip
+    batch = collate([sample(0), sample(1, **known), sample(2, gender=torch.tensor(1))], partial=True)
+    assert batch.with_params.tolist() == [False, True, False] and batch.params.betas.shape == (3, 10)
+    assert batch.keypoints[:, 0].tolist() == [[0.0] * 3, [1.0] * 3, [0.0] * 3]
+    assert batch.joints[:, 0, 3].tolist() == [0.0, 1.0, 0.0]
+    assert batch.kernel_map[:, 0, 0].tolist() == [UNKNOWN, 0, UNKNOWN]
+    assert batch.occluded.any((1, 2)).tolist() == [False, True, False]
+    assert batch.gender is None and batch.part_map is None
+    assert batch[batch.with_params].index.tolist() == [1]
+
+
+def test_a_partial_batch_of_people_who_know_the_same_is_a_plain_one():
+    same = [sample(i, params=BodyParams.neutral()) for i in range(2)]
+    assert collate(same, partial=True).with_params is None
+    assert collate([sample(0), sample(1)], partial=True).params is None
 
 
 def test_stack_can_concatenate():

@@ -26,7 +26,7 @@ class RigidBody:
         rest = rng.uniform(-0.5, 0.5, (len(OPENPOSE_25), 3)) * [0.6, 1.7, 0.3]
         rest = (rest + rest[list(mirror_permutation(OPENPOSE_25))] * [-1, 1, 1]) / 2  # left and right alike
         self.rest = torch.tensor(rest, dtype=torch.float32)
-        self.spec = SimpleNamespace(shapes=10, keypoint_weights={"openpose-25": None})
+        self.spec = SimpleNamespace(shapes=10, keypoint_weights={"openpose-25": None}, joint_names=SMPL_24)
 
     def to(self, *_args, **_kwargs):
         return self

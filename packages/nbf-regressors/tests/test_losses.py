@@ -7,7 +7,7 @@ import roma
 import torch
 from stick_body import JOINTS, StickBody, make_sample, perfect_output
 
-from nbf_core.types import BodyParams, Camera
+from nbf_core.types import BodyParams, Camera, collate
 from nbf_regressors.config import LossWeights
 from nbf_regressors.losses import camera_prior, keypoint_loss, part_loss, supervised_losses
 from nbf_regressors.parts import render_parts
@@ -190,3 +190,88 @@ def test_the_published_weights_are_the_terms():
     terms = supervised_losses(output, sample, StickBody(), PUBLISHED)
     assert float(terms["camera_prior"]) == pytest.approx(60) and float(terms["shape"]) == pytest.approx(60 * 0.004)
     assert camera_prior(torch.tensor([[0.1, 0, 0]])).item() == pytest.approx(torch.exp(torch.tensor(-2.0)).item())
+
+
+class RegressingBody(StickBody):
+    """It has the seventeen joints that 3D annotations are of."""
+
+    def __init__(self) -> None:
+        super().__init__((0.0, -0.2, 0.03))
+        self.spec = replace(self.spec, keypoint_weights={"h36m-17": torch.zeros(17, JOINTS)})
+
+    def keypoints(self, output, name):
+        return output.joints[:, torch.arange(17 if name == "h36m-17" else 25) % JOINTS]
+
+
+def four_people(body):
+    """One with a body, one with 3D joints alone, one with keypoints alone, and one of whom nothing is known; apart."""
+    whole = annotate(make_sample(4), body)
+    joints = body.keypoints(body(whole.params), "h36m-17") + torch.tensor([3.0, 1.0, -2.0])
+    labels = {
+        "params": whole.params, "part_map": whole.part_map, "keypoints": whole.keypoints,
+        "joints": torch.cat([joints, torch.ones(4, 17, 1)], -1),
+    }  # fmt: skip
+    has = [("params", "part_map", "keypoints"), ("joints",), ("keypoints",), ()]
+    bare = replace(whole, params=None, part_map=None, keypoints=None)
+    return [replace(bare[i], **{name: labels[name][i] for name in names}) for i, names in enumerate(has)], whole
+
+
+@pytest.mark.parametrize("targets", ["body", "annotations"])
+def test_in_a_mixed_batch_everybody_counts_with_what_is_known_of_them(targets):
+    body, weights = RegressingBody(), LossWeights(targets=targets, huber=0, parts=1, background=1)
+    people, whole = four_people(body)
+    batch = collate(people, partial=True)
+    truth = perfect_output(whole)
+    wrong = replace(truth, rotations=truth.rotations.roll(1, dims=1), betas=truth.betas + 1, parts=-truth.parts)
+
+    def alone(index):
+        one = torch.tensor([index])
+        return supervised_losses(wrong[one], collate([people[index]]), body, weights)
+
+    terms = supervised_losses(wrong, batch, body, weights)
+    full, deep, flat, nothing = (alone(i) for i in range(4))
+    assert set(deep) == {"camera_prior", "keypoints_3d"} and set(flat) == {"camera_prior", "keypoints_2d"}
+    assert set(nothing) == {"camera_prior"} and deep["keypoints_3d"] > 0.1
+    for name in ("rotations", "shape", "parts"):
+        torch.testing.assert_close(terms[name], full[name])
+    torch.testing.assert_close(terms["keypoints_3d"], (full["keypoints_3d"] + deep["keypoints_3d"]) / 2)
+    count = [25.0 if targets == "annotations" else JOINTS, 25.0]
+    expected = (count[0] * full["keypoints_2d"] + count[1] * flat["keypoints_2d"]) / sum(count)
+    torch.testing.assert_close(terms["keypoints_2d"], expected)
+    right = supervised_losses(truth, batch, body, weights)
+    assert all(float(right[name]) < 1e-4 for name in right), right
+
+
+def test_what_stands_in_for_unknown_labels_changes_nothing():
+    body, (people, whole) = RegressingBody(), four_people(RegressingBody())
+    batch = collate(people, partial=True)
+    output = perfect_output(whole)
+    noise = batch.params.map(lambda value: torch.where(batch.with_params.view(-1, *[1] * (value.ndim - 1)), value, 7.0))
+    other = replace(batch, params=noise)
+    found = [supervised_losses(output, one, body, PUBLISHED) for one in (batch, other)]
+    assert found[0].keys() == found[1].keys()
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_who_is_unknown_gets_no_gradient():
+    body = RegressingBody()
+    people, whole = four_people(body)
+    output = perfect_output(whole)
+    moved = replace(
+        output, rotations=output.rotations.roll(1, dims=1).requires_grad_(), betas=(output.betas + 1).requires_grad_()
+    )
+    terms = supervised_losses(moved, collate(people, partial=True), body, LossWeights())
+    torch.stack(list(terms.values())).sum().backward()
+    assert (moved.rotations.grad[:3].abs().sum((1, 2, 3)) > 0).all()
+    assert moved.rotations.grad[3].abs().sum() == 0 and moved.betas.grad[3].abs().sum() == 0
+
+
+def test_3d_joints_are_compared_about_the_pelvis_or_else_about_their_middle():
+    body = RegressingBody()
+    people, whole = four_people(body)
+    joints = people[1].joints.clone()
+    joints[[0, 5, 9], 3] = 0  # no pelvis
+    joints[5, :3] = torch.nan
+    sample = collate([replace(people[1], joints=joints)])
+    one = torch.tensor([1])
+    assert supervised_losses(perfect_output(whole)[one], sample, body, LossWeights())["keypoints_3d"] < 1e-6

@@ -59,6 +59,7 @@ class Body(nn.Module):
         for i, name in enumerate(H36M_17):
             pick[i, SMPL_24.index(name) if name in SMPL_24 else i] = 1
         self.spec = SimpleNamespace(
+            joint_names=SMPL_24,
             name="dots",
             kernel_rest=REST,
             keypoint_weights={"h36m-17": pick},

@@ -13,8 +13,9 @@ from bench_setting import HOMES, cell, manager, method, read_report, timeless, w
 
 from nbf_core.errors import ConfigError, InputError, PluginError
 from nbf_core.plugins import ComponentEntry, hookimpl
-from nbf_run.bench import bench, print_report
+from nbf_run.bench import bench, print_report, rebuild
 from nbf_run.bench.files import read_table
+from nbf_run.bench.tables import missing_lines
 
 OFF = 23 / 24  # the pelvis does not move
 
@@ -150,7 +151,7 @@ def test_everything_is_written_for_programs_and_for_people(finished, capsys):
 def test_keypoints_are_written_as_published(finished):
     _, out = finished
     found = json.loads((out / "results/data/clean/both/result_keypoints.json").read_text())
-    assert list(found) == ["keypoints", "poses", "betas", "image_path", "sample"]
+    assert list(found) == ["keypoints", "poses", "betas", "transl", "image_path", "sample"]
     assert torch.tensor(found["keypoints"]).shape == (4, 17, 3)
     assert torch.tensor(found["poses"]).shape == (4, 24, 3, 3)
     assert torch.tensor(found["betas"]).shape == (4, 10)
@@ -318,7 +319,7 @@ def test_the_built_in_pipelines_ask_for_what_exists():
     from nbf_run.options import read_pipeline
 
     tables = published_tables()
-    for name in ("bench", "table1-methods", "table2-fitters", "table3-ablations"):
+    for name in ("bench", "table1-methods", "table2-fitters", "table3-ablations", "evaluation"):
         options = read_pipeline(name, needs=()).options["bench"]
         assert options.samples == 200
         assert "synthetic" in options.sets and not options.sets["synthetic"].optional
@@ -329,8 +330,10 @@ def test_the_built_in_pipelines_ask_for_what_exists():
     assert [p for p in read_pipeline("bench", needs=()).options["bench"].protocols] == [
         "clean", "grid", "adversarial", "varying",
     ]  # fmt: skip
+    film = read_pipeline("film", needs=()).options["bench"]
+    assert film.metrics[0] == "acceleration" and film.methods["together"].film
     every = read_pipeline("all", needs=()).options["bench"].include
-    assert every == ("bench", "table1-methods", "table2-fitters", "table3-ablations")
+    assert every == ("bench", "film", "table1-methods", "table2-fitters", "table3-ablations", "evaluation")
 
 
 def test_published_tables_hold_a_cell_for_every_column():
@@ -349,7 +352,18 @@ def test_the_section_is_read_without_torch():
     assert done.stdout.strip() == "False"
 
 
-def test_several_benchmarks_share_what_they_have_in_common(pipeline, tmp_path):
+def test_what_is_missing_is_said_once_for_all_whom_it_concerns():
+    missing = [
+        {"kind": "set", "name": "a", "set": None, "reason": "no body; a.npz: no such file"},
+        {"kind": "set", "name": "b", "set": None, "reason": "no body; b.npz: no such file"},
+        {"kind": "method", "name": "m", "set": "c", "reason": "no plugin"},
+    ]
+    assert missing_lines(missing) == [
+        "set a, b: no body", "set a: a.npz: no such file", "set b: b.npz: no such file", "method m on c: no plugin",
+    ]  # fmt: skip
+
+
+def test_several_benchmarks_share_what_they_have_in_common(pipeline, tmp_path, capsys):
     other = tmp_path / "other.toml"
     other.write_text(
         f'extends = "{pipeline.name}"\nschema = 1\nname = "other"\n[[bench.matrix]]\nprotocols = ["clean"]\n'
@@ -361,6 +375,11 @@ def test_several_benchmarks_share_what_they_have_in_common(pipeline, tmp_path):
     assert [one["name"] for one in report["runs"]] == ["dots", "other"]
     assert [one["name"] for one in report["missing"]] == ["gone"]
     assert read_report(tmp_path / "out") == report
+    print_report(report)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "dots: " in said and "missing: pipeline gone: " in said
+    with pytest.raises(ConfigError, match="holds several benchmarks; name one of them: .*dots"):
+        rebuild(tmp_path / "out")
     fits = len(Fitter.seen)
     assert fits == 3 * 2  # three fits in two conditions; nothing again for the other
     again = bench(None, resume=tmp_path / "out")

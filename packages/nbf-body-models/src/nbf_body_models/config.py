@@ -18,9 +18,11 @@ class SmplConfig(Config):
     ``gender`` chooses the file in the folder; ``shapes`` is how many shape coefficients the parameters have.
     ``regressor_extra`` and ``regressor_h36m`` regress joints from vertices; unless given, ``J_regressor_extra.npy``
     and ``J_regressor_h36m.npy`` are looked for in ``path``. ``kernels`` names the npz with the published choice of
-    vertices (``indices`` and ``faces_downsampled``), which the published weights need; unless given, about
-    ``kernel_count`` vertices are chosen, evenly spread, on the neutral body where its file is there, so that bodies
-    of all genders carry the same ones. ``kernel_precision`` is the inverse variance of a kernel in 1/m^2.
+    vertices (``indices`` and ``faces_downsampled``), which the published weights need; unless given, it is
+    ``sample_params/uniform/sample_data_8-2021-04-05.npz`` beside ``path``, where that is there and the mesh is SMPL's.
+    Otherwise about ``kernel_count`` vertices are chosen, evenly spread, on the neutral body where its file is there, so
+    that bodies of all genders carry the same ones, and a line says so. ``kernel_precision`` is the inverse variance of
+    a kernel in 1/m^2.
     """
 
     path: Path = Path("data/body_models")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,14 @@ from nbf_body_models.skeleton import Joints, posed_joints, shape_directions
 from nbf_body_models.surface import Surface
 from nbf_core.conventions import H36M_17, SMPL_24
 from nbf_core.errors import AssetError
+
+PUBLISHED_KERNELS = Path("sample_params", "uniform", "sample_data_8-2021-04-05.npz")
+"""The published choice of kernels, beside the folder ``body_models``."""
+
+SMPL_VERTICES = 6890
+"""Of the mesh that the published choice is of: SMPL's and SMPL-H's."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -114,9 +124,16 @@ def _surface(model: ModelFile) -> Surface:
 
 
 def _choose(config: SmplConfig, kind: str, model: ModelFile, surface: Surface) -> KernelChoice:
-    """The configured kernels, or evenly spread ones: on the neutral body, so that all genders carry the same."""
+    """The configured kernels, the published ones of SMPL's mesh where their file lies in the published tree, or evenly
+    spread ones: on the neutral body, so that all genders carry the same.
+    """
     if config.kernels is not None:
         return read_choice(config.kernels, len(model.template))
+    folder = config.path if config.path.is_dir() else config.path.parent
+    places = [above / PUBLISHED_KERNELS for above in (folder.parent, folder.parent.parent)]
+    published = next((place for place in places if place.is_file()), None)
+    if published is not None and len(model.template) == SMPL_VERTICES:
+        return read_choice(published, len(model.template))
     if config.gender != "neutral" and config.path.is_dir():
         try:
             neutral = read_model(find_model(config.path, kind, "neutral"), kind)
@@ -124,7 +141,17 @@ def _choose(config: SmplConfig, kind: str, model: ModelFile, surface: Surface) -
             neutral = model
         if len(neutral.template) == len(model.template):
             surface = _surface(neutral)
-    return spread_choice(surface, config.kernel_count)
+    choice = spread_choice(surface, config.kernel_count)
+    _say_once(
+        f"body {kind}: {len(choice.vertices)} kernels, spread evenly: there is no {places[0]}. Weights fit the kernels "
+        "that they were trained with: for the published ones name that file as body.kernels"
+    )
+    return choice
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    _log.warning(text)
 
 
 def _regressors(config: SmplConfig, kind: str, vertices: int) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -20,32 +20,28 @@ class MixedDataset:
 
     A sample is a function of the configuration, the epoch (:meth:`set_epoch`) and its index. Each part is gone through
     in a shuffled order and wholly before it begins again, across epochs; its own augmentation sees the number of
-    that round as its epoch. Raises ConfigError for a part whose share of an epoch is no sample, or that is empty.
+    that round as its epoch. Raises ConfigError for a part whose share of an epoch is no sample, or that is empty. With
+    ``split`` "val" it is what the parts keep apart to measure on, each in its share; nothing where none of them does.
     """
 
     def __init__(self, config: MixedConfig, body: BodyModel | None = None) -> None:
         self.config, self.epoch = config, 0
-        self.names = tuple(config.parts)
-        self.parts: list[Dataset] = []
-        for name, part in config.parts.items():
-            target = get_plugin_manager().get("datasets", part.use).load()
-            self.parts.append(target(config.config_of(name), body=body))
-            if len(self.parts[-1]) == 0:
-                raise ConfigError(f"data.parts.{name}: the data set holds no samples")
-        self.counts = shares([part.ratio for part in config.parts.values()], config.length)
+        parts = {name: part for name in config.parts if (part := self._part_of(name, body)) is not None}
+        self.names, self.parts = tuple(parts), list(parts.values())
+        self.counts = shares([config.parts[name].ratio for name in self.names], config.length) if parts else []
         for name, count in zip(self.names, self.counts, strict=True):
             if count == 0:
                 raise ConfigError(f"data.parts.{name}.ratio: gives no sample in an epoch of {config.length}")
         generator = np.random.default_rng((config.seed, 1))
         # Which part each index belongs to, and the how-manieth of its part it is: the same in every epoch.
-        self._part = generator.permutation(np.repeat(np.arange(len(self.parts)), self.counts))
-        self._rank = np.empty(config.length, np.int64)
+        self._part = generator.permutation(np.repeat(np.arange(len(self.parts)), np.array(self.counts, int)))
+        self._rank = np.empty(len(self), np.int64)
         for part, count in enumerate(self.counts):
             self._rank[self._part == part] = np.arange(count)
         self._rounds: dict[int, tuple[int, np.ndarray]] = {}
 
     def __len__(self) -> int:
-        return self.config.length
+        return sum(self.counts)
 
     def set_epoch(self, epoch: int) -> None:
         """Choose which samples of the parts the indices stand for."""
@@ -59,8 +55,8 @@ class MixedDataset:
 
     def place(self, index: int) -> tuple[int, int, int]:
         """Number of the part, index in it, and round through it that ``index`` stands for in this epoch."""
-        if not 0 <= index < self.config.length:
-            raise IndexError(f"sample {index} of {self.config.length}")
+        if not 0 <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
         part = int(self._part[index])
         drawn = self.epoch * self.counts[part] + int(self._rank[index])
         number, position = divmod(drawn, len(self.parts[part]))
@@ -77,6 +73,16 @@ class MixedDataset:
         if hasattr(data, "set_epoch"):
             data.set_epoch(number)
         return replace(data[own], index=torch.tensor(index))
+
+    def _part_of(self, name: str, body: BodyModel | None) -> Dataset | None:
+        """A part; None for one that keeps nothing apart where samples to measure on are asked for."""
+        config, measured = self.config.config_of(name), self.config.split == "val"
+        if measured and "split" not in type(config).model_fields:
+            return None
+        part = get_plugin_manager().get("datasets", self.config.parts[name].use).load()(config, body=body)
+        if len(part) == 0 and not measured:
+            raise ConfigError(f"data.parts.{name}: the data set holds no samples")
+        return part if len(part) else None
 
     def _order(self, part: int, number: int) -> np.ndarray:
         """The order of a part in one round; the latest is kept."""

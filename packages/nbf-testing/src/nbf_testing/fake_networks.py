@@ -11,6 +11,7 @@ from nbf_core.contracts import BodyModel
 from nbf_core.errors import InputError, ShapeError
 from nbf_core.geometry.camera import central_ray_rotation, translation_to_weak
 from nbf_core.types import BodySpec, RegressorOutput, Sample
+from nbf_core.types.sample import UNKNOWN
 
 BINS = 3
 
@@ -101,11 +102,14 @@ class FakeRegressor(nn.Module):
             params, ray = sample.params, central_ray_rotation(sample.camera)
             truth = roma.rotvec_to_rotmat(torch.cat([params.global_orient[:, None], params.body_pose], 1))
             root = ray.mT @ truth[:, 0]
-            terms["rotations"] = (output.rotations - torch.cat([root[:, None], truth[:, 1:]], 1)).square().mean()
-            terms["shape"] = (output.betas - params.betas).square().mean()
+            known = slice(None) if sample.with_params is None else sample.with_params
+            error = output.rotations - torch.cat([root[:, None], truth[:, 1:]], 1)
+            terms["rotations"] = error[known].square().mean()
+            terms["shape"] = (output.betas - params.betas)[known].square().mean()
             weak = translation_to_weak(params.transl, sample.camera)
-            terms["camera"] = (output.weak_camera - weak).square().mean()
+            terms["camera"] = (output.weak_camera - weak)[known].square().mean()
         if sample.part_map is not None:
             target = torch.where(sample.part_map < 0, self.joints, sample.part_map.long())
-            terms["parts"] = F.cross_entropy(output.parts, target)
+            target = torch.where(sample.part_map == UNKNOWN, -100, target)
+            terms["parts"] = F.cross_entropy(output.parts, target, ignore_index=-100)
         return terms

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from nbf_core.contracts import BodyModel, Regressor
 from nbf_core.errors import ShapeError
 from nbf_core.geometry.camera import central_ray_rotation, translation_to_weak
-from nbf_core.types import BodySpec, RegressorOutput, Sample
+from nbf_core.types import BodySpec, RegressorOutput, Sample, collate
 from nbf_testing.claims import Suite, one_line, seeded, skip_where_impossible
 from nbf_testing.people import standing
 from nbf_testing.stick_body import StickBody
@@ -193,6 +193,18 @@ class RegressorConformance(Suite):
             terms = regressor.loss(regressor(self.images(regressor)), unknown, body)
             losses.append(sum(value.item() for value in terms.values()))
         assert losses[0] == losses[1] == losses[2]
+
+    def test_who_has_no_label_does_not_count_with_it(self, body):
+        """Of a batch in which one of two has labels; what stands in for the other's may be anything."""
+        regressor = self.in_use()
+        labelled = self.labelled(regressor, body)
+        bare = replace(labelled, **dict.fromkeys((*LABELS, "detected", "visible_joints")))
+        batch = collate([labelled[0], bare[1]], partial=True)
+        other = batch.params.map(lambda value: torch.stack([value[0], torch.full_like(value[1], 3.0)]))
+        output = regressor(self.images(regressor))
+        losses = [regressor.loss(output, one, body) for one in (batch, replace(batch, params=other))]
+        assert losses[0].keys() == losses[1].keys()
+        assert all(torch.equal(losses[0][name], losses[1][name]) for name in losses[0])
 
     def test_a_loss_teaches(self, body):
         regressor = self.fresh().train()

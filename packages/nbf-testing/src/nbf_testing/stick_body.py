@@ -49,6 +49,7 @@ class StickBody(nn.Module):
     def __init__(self, shapes: int = 10):
         super().__init__()
         self.shapes = shapes
+        self._spec: tuple[tuple[torch.device, torch.dtype], BodySpec] | None = None
         self._skeleton = Skeleton(PARENTS)
         joints = torch.tensor([_place(name) for name in SMPL_24], dtype=torch.float64)
         owner, vertices, faces = _tubes(joints)
@@ -82,6 +83,12 @@ class StickBody(nn.Module):
     @property
     def spec(self) -> BodySpec:
         """What never changes about this body, on the module's device and in its dtype."""
+        home = (self._vertices.device, self._vertices.dtype)
+        if self._spec is None or self._spec[0] != home:  # suites ask a thousand times
+            self._spec = (home, self._make_spec())
+        return self._spec[1]
+
+    def _make_spec(self) -> BodySpec:
         return BodySpec(
             name="stick",
             joint_names=SMPL_24,

@@ -1,4 +1,4 @@
-"""What a data set may offer beyond its contract: to make its files out of data sets as they are distributed."""
+"""What a data set may offer beyond its contract: to make files out of others' data sets, and out of fitted people."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Float
 
 from nbf_core.contracts.files import Step
 
@@ -37,6 +40,42 @@ class Conversion:
     skipped: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     error: str = ""
+
+
+@dataclass(frozen=True)
+class PeopleTable:
+    """Fitted people, ``n`` rows: what a file of labels can hold of them.
+
+    ``images`` are paths relative to the file's folder. ``boxes`` are x, y, width, height in pixels of the image and a
+    score. ``keypoints`` are those that were detected (x, y, confidence), of the set ``keypoint_set``; ``joints`` the
+    body's places of ``h36m-17`` in metres in the camera's axes, where its model knows them. Parameters are those of
+    :class:`~nbf_core.types.BodyParams`, in the axes of a camera with ``focal`` and ``center`` in pixels.
+    """
+
+    images: Sequence[str]
+    boxes: Float[np.ndarray, "n 5"]
+    keypoints: Float[np.ndarray, "n k 3"]
+    keypoint_set: str
+    global_orient: Float[np.ndarray, "n 3"]
+    body_pose: Float[np.ndarray, "n j 3"]
+    betas: Float[np.ndarray, "n s"]
+    transl: Float[np.ndarray, "n 3"]
+    focal: Float[np.ndarray, "n 2"]
+    center: Float[np.ndarray, "n 2"]
+    joints: Float[np.ndarray, "n 17 3"] | None = None
+
+
+@runtime_checkable
+class WritesPeople(Protocol):
+    """A class of data sets that can put fitted people into a file of its own.
+
+    ``nbf-run export`` asks ``isinstance(the class, WritesPeople)``; the kind of file is called as the data set is.
+    """
+
+    @classmethod
+    def write_people(cls, people: PeopleTable, folder: Path) -> Path:
+        """Write a file into ``folder``, which appears whole or not at all; its path. Raises AssetError."""
+        ...
 
 
 @runtime_checkable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -20,12 +21,29 @@ class Dataset(Protocol):
     augmentation of their own, a function of epoch and index alone: it is called before every sample, in the
     process that asks for the sample, and must change nothing in others; ``prepare(directory, workers)`` makes
     whatever is slow to make once; ``describe(index)`` names a sample in error messages.
+
+    Options that training knows: ``split``, whose value "val" gives the samples that are kept apart to measure on (none
+    where nothing is); ``augment``, which is off for these, and ``skip``, on, leaves out what cannot be used.
     """
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample:
         """The same index gives the same sample, on any machine and in any worker."""
+        ...
+
+
+@runtime_checkable
+class FilmDataset(Dataset, Protocol):
+    """A data set whose samples are frames of films: an optional capability.
+
+    Whoever measures asks ``isinstance(dataset, FilmDataset)``: metrics of movement are known for films alone, and
+    methods may fit the frames of one together (:class:`~nbf_core.contracts.SequenceFitter`).
+    """
+
+    @property
+    def films(self) -> Sequence[range]:
+        """The samples of each film: consecutive frames of one person, all the same time apart, in order."""
         ...
 
 

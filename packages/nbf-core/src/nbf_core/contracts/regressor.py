@@ -30,6 +30,8 @@ class Regressor(Protocol):
     def loss(self, output: RegressorOutput, sample: Sample, body: BodyModel) -> dict[str, Float[Tensor, ""]]:
         """The weighted supervised terms by name, on a collated batch; labels the sample lacks are left out.
 
+        In a batch of people of whom not the same is known each counts with what is (:func:`nbf_core.types.collate`,
+        ``partial``): ``params`` where ``with_params`` is true, keypoints by their confidence, maps but for ``UNKNOWN``.
         Under torch.distributed every process calls this once a batch, and it may be collective: weighted means are
         those of the joined batch.
         """

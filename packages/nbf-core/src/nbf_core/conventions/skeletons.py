@@ -2,7 +2,7 @@
 
 A joint that several data sets mean differently has several names there: ``right_hip`` is SMPL's joint centre,
 ``right_hip_extra`` that of Leeds Sports Pose, ``right_hip_openpose`` that of OpenPose. Two conventions are converted
-into one another by these names (``nbf_core.conventions.convert``). The sets that bodies and fitters use
+into one another by these names (``nbf_core.geometry.keypoints``). The sets that bodies and fitters use
 (``keypoints.KEYPOINT_SETS``) are the same rows under plain names, and are where the tables below come from.
 """
 

@@ -34,7 +34,7 @@ KNOWN_PROVIDERS: dict[str, dict[str, str]] = {
         "nbf-fitters",
     ),
     "datasets": {
-        "synthetic": "nbf-data-synthetic",
+        **dict.fromkeys(("synthetic", "synthetic-film"), "nbf-data-synthetic"),
         "pose2sim": "nbf-data-pose2sim",
         **dict.fromkeys(("humandata", "image-folder", "mixed"), "nbf-datasets"),
     },
@@ -61,7 +61,7 @@ KNOWN_PROVIDERS: dict[str, dict[str, str]] = {
                     "3dnbf-stage1",
                     "3dnbf-stage2",
                 ),
-                *("bench", "table1-methods", "table2-fitters", "table3-ablations", "all"),
+                *("bench", "film", "swap", "table1-methods", "table2-fitters", "table3-ablations", "all"),
             ),
             "nbf-run",
         ),

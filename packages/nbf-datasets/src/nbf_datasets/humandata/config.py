@@ -23,7 +23,10 @@ class HumanDataConfig(Config):
 
     ``needs``: labels without which a sample is left out ("params", "keypoints", "joints"). ``skip``: leave out
     samples with something wrong too, as ``nbf-run data check`` lists them, and say how many; by default only
-    where ``augment`` is on, so that measuring keeps the file's numbering.
+    where ``augment`` is on or ``split`` is "val", so that benchmarks keep the file's numbering.
+
+    ``held_out``: this share of the images (of the folders, where they are many: films) is kept apart, to measure on
+    while training; chosen by ``seed``. ``split``: "train" is the others, "val" those: nobody where ``held_out`` is 0.
 
     ``augment``: disturb each sample, anew in each epoch: ``flip``: how often it is mirrored. ``rotation``: turned by
     up to so many degrees (normal, standard deviation half of it), ``rotation_probability`` of the time. ``scale``:
@@ -44,6 +47,8 @@ class HumanDataConfig(Config):
     detected: str | None = None
     needs: tuple[Label, ...] = ()
     skip: bool | None = None
+    held_out: float = Field(default=0.0, ge=0, lt=1)
+    split: Literal["train", "val"] = "train"
     augment: bool = False
     seed: int = Field(default=0, ge=0)
     flip: float = Field(default=0.5, ge=0, le=1)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nbf_core.contracts import BodyModel, Conversion, ConverterInfo, FileReport, Occluder
+from nbf_core.contracts import BodyModel, Conversion, ConverterInfo, FileReport, Occluder, PeopleTable
 from nbf_core.contracts.files import Step
 from nbf_core.conventions import H36M_17, OPENPOSE_25, SMPL_24, mirror_permutation
 from nbf_core.errors import AssetError, ConfigError, InputError
@@ -24,9 +24,11 @@ from nbf_datasets.humandata.config import HumanDataConfig
 from nbf_datasets.humandata.crops import Crop, center_of, side_of
 from nbf_datasets.humandata.images import find_images, plain_path
 from nbf_datasets.humandata.labels import Labels
+from nbf_datasets.humandata.people import write_people
 from nbf_datasets.humandata.placing import translation
 from nbf_datasets.humandata.reading import is_humandata, read_humandata
 from nbf_datasets.humandata.seen import visible_joints
+from nbf_datasets.humandata.splitting import held_out
 from nbf_datasets.occlusion.paint import behind, covered_cells
 
 _FLIP_25, _FLIP_17, _FLIP_24 = (np.array(mirror_permutation(names)) for names in (OPENPOSE_25, H36M_17, SMPL_24))
@@ -40,7 +42,7 @@ class HumanDataset:
     camera is the file's, cropped, where the file has cameras and places; otherwise one of ``config.focal`` whose
     axis goes through the crop's middle, and the body is put where its keypoints are seen by that camera, for
     which ``body`` is needed. Raises AssetError naming file and field where the file cannot be read, ConfigError where
-    nothing is left of it.
+    nothing is left of it to train on; of the split "val" nothing may be left.
     """
 
     def __init__(self, config: HumanDataConfig, body: BodyModel | None = None) -> None:
@@ -101,6 +103,11 @@ class HumanDataset:
         )
 
     @classmethod
+    def write_people(cls, people: PeopleTable, folder: Path) -> Path:
+        """As :class:`nbf_core.contracts.WritesPeople` says."""
+        return write_people(people, folder)
+
+    @classmethod
     def find_files(cls, folder: Path) -> Sequence[Path]:
         """The npz files below a folder that hold HumanData, or cannot be looked into."""
         return [path for path in sorted(Path(folder).rglob("*.npz")) if _maybe(path)]
@@ -147,7 +154,8 @@ class HumanDataset:
         for label in self.config.needs:
             keep &= self._labels.has(label)
         without = count - int(keep.sum())
-        if self.config.augment if self.config.skip is None else self.config.skip:
+        measured = self.config.split == "val"
+        if self.config.augment or measured if self.config.skip is None else self.config.skip:
             wrong = {**{one.sample: one for one in image_problems(data, self.images)}, **self._wrong}
             keep[sorted(wrong)] = False
             if wrong:
@@ -156,7 +164,11 @@ class HumanDataset:
         if not keep.any():
             needs = f", {without} of which lack {' or '.join(self.config.needs)}" if self.config.needs else ""
             raise ConfigError(f"data: {self._name}: none of its {count} samples can be used{needs}")
-        return np.flatnonzero(keep)
+        apart = held_out(self._paths.tolist(), self.config.held_out, self.config.seed)
+        rows = np.flatnonzero(keep & (apart if measured else ~apart))
+        if not len(rows) and not measured:
+            raise ConfigError(f"data: {self._name}: held_out = {self.config.held_out} leaves no sample to train on")
+        return rows
 
     def _image(self, row: int):
         try:
@@ -183,6 +195,7 @@ class HumanDataset:
         betas = torch.zeros(shapes)
         given = labels.betas[row, :shapes]
         betas[: len(given)] = _tensor(given)
+        pose = pose if self._body is None else _posed(pose, self._body.spec.joint_names)
         params = BodyParams(pose[0], pose[1:], betas, torch.zeros(3))
         if self._body is None:
             unmoved = labels.transl is not None and np.allclose(crop.turn, np.eye(3))
@@ -227,6 +240,13 @@ class HumanDataset:
         if self._labels.joints is None:
             return None
         return _tensor(crop.joints(self._labels.joints[row].astype(np.float64), _FLIP_17))
+
+
+def _posed(pose: Tensor, names: Sequence[str]) -> Tensor:
+    """SMPL's pose [24, 3] for a body of other joints, by name: what SMPL does not have rests."""
+    if tuple(names) == SMPL_24:
+        return pose
+    return torch.stack([pose[SMPL_24.index(name)] if name in SMPL_24 else torch.zeros(3) for name in names])
 
 
 def _tensor(values: np.ndarray) -> Tensor:

@@ -56,7 +56,9 @@ def _gain(
         return None
     which = "visible" if options.sets[cell.set].visible_only else "all"
     ours, theirs = (
-        per_person(result.methods[name].rows, cell.case.choose).get(metric, {}).get(which, {})
+        per_person(result.methods[name].rows, cell.case.choose, workshop.person_of(cell.set))
+        .get(metric, {})
+        .get(which, {})
         for name in (method, other)
     )
     lower = workshop.metrics(cell.set)[metric].lower_is_better

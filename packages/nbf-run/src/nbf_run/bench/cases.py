@@ -15,6 +15,7 @@ from nbf_core.types import BodyParams, Camera
 from nbf_run.bench.plan import Cell
 from nbf_run.bench.results import CellResult, per_person
 from nbf_run.bench.store import Row
+from nbf_run.bench.views import covered
 from nbf_run.bench.workshop import Workshop
 from nbf_run.report import drawing
 
@@ -94,7 +95,7 @@ def _draw(
 ) -> dict[str, UInt8[np.ndarray, "h w 3"]] | None:
     try:
         sample = workshop.dataset(cell.set)[index].map(lambda tensor: tensor[None])
-        sample = workshop.protocol(cell.protocol).apply(sample, [rows[0].occluder])
+        sample = covered(workshop, cell, sample, [rows[0].occluder])
     except Exception:  # a picture is no reason to lose a report
         return None
     picture = sample.image[0].permute(1, 2, 0).contiguous().numpy()

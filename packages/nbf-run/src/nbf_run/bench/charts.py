@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nbf_run.bench.tables import joints_of, main_metrics, value_of
+from nbf_run.bench.tables import condition, joints_of, main_metrics, value_of
 
 COLOURS = ("#8a919c", "#e69f00", "#0072b2", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#6c5ce7")
 """Okabe and Ito's palette, told apart by colour-blind readers; the first, grey, is the start."""
@@ -49,7 +49,9 @@ def _gains(path: Path, report: Mapping[str, Any]) -> bool:
 def write_differences(path: Path, cells: Sequence[Mapping[str, Any]], metric: str, result: Mapping[str, Any]) -> bool:
     """The differences of two runs in every cell that both have; whether there was anything to draw."""
     rows = [
-        (f"{c['method']}, {c['title']}", c["metrics"][metric]) for c in cells if c["metrics"].get(metric, {}).get("n")
+        (f"{c['method']}, {condition(cells, c)}", c["metrics"][metric])
+        for c in cells
+        if c["metrics"].get(metric, {}).get("n")
     ]
     about = result["metrics"][metric]
     words = f"difference of {metric.upper()} ({about['unit']}), person by person"
@@ -141,7 +143,7 @@ def _series(report: Mapping[str, Any]) -> list[list[Mapping[str, Any]]]:
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     first = report["sets"][0]["name"]
     for cell in report["cells"]:
-        if cell["size"] is not None and cell["set"] == first:
+        if cell["size"] is not None and cell["set"] == first and cell["people"]:
             groups.setdefault((cell["set"], cell["protocol"]), []).append(cell)
     found = [sorted(cells, key=lambda cell: cell["size"]) for cells in groups.values() if len(cells) > 1]
     # A grid's mean beside a place of one's own says the same twice: it is in the tables.

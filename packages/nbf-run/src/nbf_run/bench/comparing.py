@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nbf_core.errors import ConfigError, InputError
 from nbf_run.bench.files import TABLE, read_table
 from nbf_run.bench.paired import compare
-from nbf_run.bench.tables import difference, percent, show_table
+from nbf_run.bench.tables import condition, difference, percent, show_table
 from nbf_run.jsons import plain, write_json
 
 if TYPE_CHECKING:
@@ -67,7 +67,13 @@ def print_comparison(result: Mapping[str, Any], console: Console | None = None) 
             console.print(f"  {line}", markup=False, highlight=False)
         for metric, unit in ((name, entry["unit"]) for name, entry in result["metrics"].items()):
             rows = [
-                [cell["title"], cell["method"], difference(value), _p(value["wilcoxon_p"]), str(value["n"])]
+                [
+                    condition(run["cells"], cell),
+                    cell["method"],
+                    difference(value),
+                    _p(value["wilcoxon_p"]),
+                    str(value["n"]),
+                ]
                 for cell in run["cells"]
                 if (value := cell["metrics"].get(metric)) and value["mean"] is not None
             ]
@@ -89,13 +95,14 @@ def _values(table: Mapping[str, list[Any]], report: Mapping[str, Any]) -> dict[K
     """A number for every person by cell and method, then metric: the rule of ``results.per_person``."""
     sums: dict[Key, dict[str, dict[int, list[float]]]] = {}
     keys = list(zip(table["set"], table["protocol"], table["case"], table["method"], strict=True))
+    who = table.get("person", table["sample"])  # a film's frames are one person
     for metric in report["metrics"]:
         for row, value in enumerate(table.get(metric, ())):
             chosen = table["chosen_by"][row]
             if value is None or (chosen and metric not in chosen.split(",")):
                 continue
             people = sums.setdefault(keys[row], {}).setdefault(metric, {})
-            people.setdefault(table["sample"][row], []).append(value)
+            people.setdefault(who[row], []).append(value)
     return {
         key: {m: {i: sum(v) / len(v) for i, v in people.items()} for m, people in metrics.items()}
         for key, metrics in sums.items()

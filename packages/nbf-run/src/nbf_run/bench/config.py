@@ -23,8 +23,9 @@ class SetOptions(Config):
     ``fit``). ``samples``: the first so many, all where None; at most ``bench.samples``. ``optional``: where data,
     plugin or weights are missing the set is left out, and the report says what is missing. ``joints`` are those that
     joint metrics compare: the body's 24, or out of the 17 of the Human3.6M regressor the 14 of Leeds Sports Pose, or
-    all. ``visible_only``: the numbers of tables are those over visible joints. ``published``: which column group
-    of published tables this set is; a set without it is never comparable with them.
+    all. ``truth``: what they are compared with: the joints of the true body, or, where a person has annotated 3D
+    joints, these. ``visible_only``: the numbers of tables are those over visible joints. ``published``: which column
+    group of published tables this set is; a set without it is never comparable with them.
     """
 
     about: str = ""
@@ -34,6 +35,7 @@ class SetOptions(Config):
     joints: Literal["smpl-24", "lsp-14", "lsp-17"] = "smpl-24"
     visible_only: bool = False
     published: str | None = None
+    truth: Literal["body", "joints"] = "body"
 
 
 class ProtocolOptions(BaseModel):
@@ -72,7 +74,8 @@ class MethodOptions(Config):
 
     ``fit`` false takes the start as it is. ``start`` "truth" measures how far the fit drifts from the true
     body. ``keypoints`` false hides the detected keypoints from the fitter. ``trust`` is the weight of the
-    features in [0, 1]; None: what their measured quality deserves. ``set`` changes the sections ``fitter``,
+    features in [0, 1]; None: what their measured quality deserves. ``film`` fits the frames of a film together, where
+    the set has films and the fitter can; otherwise everybody is fitted alone. ``set`` changes the sections ``fitter``,
     ``renderer``, ``priors``, ``regressor`` and ``bank``, such as ``"fitter.use" = "smplify"``. ``optional``: left out,
     and said to be missing, where it cannot be built. ``published``: the row of a published table that it stands beside.
     """
@@ -82,6 +85,7 @@ class MethodOptions(Config):
     start: Literal["regressor", "truth"] = "regressor"
     keypoints: bool = True
     trust: float | None = Field(None, ge=0, le=1)
+    film: bool = False
     set: Annotated[dict[str, Any], BeforeValidator(lambda value: flat(value, METHOD_SECTIONS))] = {}
     optional: bool = False
     published: str | None = None
@@ -116,7 +120,8 @@ class BenchOptions(Config):
     """``[bench]``: which people, under which occluders, by which methods, measured how.
 
     ``include`` names other pipelines that are benchmarked instead, each in a folder of its own. At most ``samples``
-    people of a set are used. ``batch`` people are fitted together, and finished together: what a kill loses.
+    people of a set are used. ``batch`` people are fitted together, and finished together: what a kill loses (of a set
+    of films it is up to ``fit.window`` frames of one).
     ``devices`` has one process each: "cpu" (several share the cores), "cuda", "cuda:1"; empty: ``fit.device`` in this
     process. ``search_batch`` pictures are looked at together when the worst occluder is searched. ``confidence`` is
     that of the bootstrap intervals, made of ``resamples`` resamples of the people. ``published`` names published

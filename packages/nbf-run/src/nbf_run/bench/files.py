@@ -19,21 +19,24 @@ from nbf_run.bench.workshop import Workshop
 
 TABLE = "samples.parquet"
 _WORDS = ("set", "protocol", "case", "method", "chosen_by")
-_WHOLE = ("sample", "patch_x0", "patch_y0", "patch_x1", "patch_y1")
+_WHOLE = ("sample", "person", "patch_x0", "patch_y0", "patch_x1", "patch_y1")
 
 
-def write_table(path: Path, found: Sequence[CellResult]) -> None:
+def write_table(path: Path, workshop: Workshop, found: Sequence[CellResult]) -> None:
     """All rows as Parquet: a person under one occluder by one method.
 
     ``chosen_by`` names the metrics that chose the occluder (comma between; empty where a person counts with the mean
     over all rows). ``patch_*`` are pixels of the image, ``patch_size`` the reference grid's. Metrics have columns
-    ``NAME`` and ``NAME_visible``. What is not known is null.
+    ``NAME`` and ``NAME_visible``. ``person`` is the sample, or the first one of its film. What is not known is null.
     """
     from arro3.core import Array, DataType, Table
     from arro3.io import write_parquet
 
     rows = [
-        _flat(result, name, row) for result in found for name, method in result.methods.items() for row in method.rows
+        _flat(result, name, row, workshop.person_of(result.cell.set)(row.sample))
+        for result in found
+        for name, method in result.methods.items()
+        for row in method.rows
     ]
     columns = list(dict.fromkeys(key for row in rows for key in row))
     types = {
@@ -58,10 +61,11 @@ def read_table(path: Path) -> dict[str, list[Any]]:
         raise AssetError(f"{path}: cannot be read as a table of results: {error}") from error
 
 
-def _flat(result: CellResult, method: str, row: Row) -> dict[str, Any]:
+def _flat(result: CellResult, method: str, row: Row, person: int) -> dict[str, Any]:
     cell, place = result.cell, row.occluder
     flat = {
         "set": cell.set, "protocol": cell.protocol, "case": cell.case.name, "method": method, "sample": row.sample,
+        "person": person,
         "patch_x0": place.x0, "patch_y0": place.y0, "patch_x1": place.x1, "patch_y1": place.y1,
         "patch_size": float(place.size), "chosen_by": ",".join(row.chosen),
     }  # fmt: skip
@@ -81,8 +85,8 @@ def write_keypoints(folder: Path, workshop: Workshop, found: Sequence[CellResult
 
     The layout is MMHuman3D's, an object of lists in the order of the samples: ``keypoints`` (the 17 of the Human3.6M
     regressor, metres, camera coordinates), ``poses`` (a rotation matrix for each joint, the root's first), ``betas``,
-    and beside them ``image_path`` and ``sample``. Where each metric chose an occluder of its own, it has a file of its
-    own in a folder of its name.
+    and beside them ``transl``, ``image_path`` and ``sample``. Where each metric chose an occluder of its own, it has a
+    file of its own in a folder of its name.
     """
     paths = {}
     for result in found:
@@ -119,6 +123,7 @@ def _keypoints(workshop: Workshop, set_name: str, rows: Sequence[Row]) -> dict[s
         "keypoints": _rounded(np.stack(regressed)) if len(regressed) == len(rows) else [],
         "poses": _rounded(matrices),
         "betas": _rounded(np.stack([row.arrays["betas"] for row in rows])),
+        "transl": _rounded(np.stack([row.arrays["transl"] for row in rows])),
         "image_path": [sample_name(workshop, set_name, row.sample) for row in rows],
         "sample": [row.sample for row in rows],
     }

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from nbf_core.contracts import Fitter
+from nbf_core.contracts import SequenceFitter
 from nbf_core.errors import InputError
-from nbf_core.types import BodyParams, Observation, Sample, collate
+from nbf_core.types import BodyParams, FitResult, Observation, Sample, collate
 from nbf_run.bench.plan import Cell, Item, Plan, seed_of, shard_key
 from nbf_run.bench.points import Points, body_points, joint_pixels, measure, true_points
 from nbf_run.bench.store import Row, Shard, Store
-from nbf_run.bench.views import FATAL, View, choose_views, load, reason
+from nbf_run.bench.views import FATAL, View, batches, choose_views, covered, is_film, load, reason
 from nbf_run.bench.workshop import Start, Workshop
 from nbf_run.estimate import look, observe, sample_crops, start_params
 from nbf_run.quality import QualityMeter, correspondence_quality
@@ -78,25 +78,17 @@ def _measure(
     """What methods that start alike give for the samples, one after the other: each is kept as soon as it is done."""
     start = workshop.start(cell.set, names[0])
     views = choose_views(workshop, cell, names[0], samples, failed, store, item)
-    batches = list(_in_batches(workshop, cell, start, views, failed))
+    looks = [one for some in batches(workshop, cell, views) for one in _looks(workshop, cell, start, some, failed)]
     meter = QualityMeter()
-    for batch in batches:
+    for batch in looks:
         meter.add(_quality(workshop, cell, start, batch))
-    looked, count = sum(batch.seconds for batch in batches), sum(len(batch.views) for batch in batches)
+    looked, count = sum(batch.seconds for batch in looks), sum(len(batch.views) for batch in looks)
     for name in names:
         found = _Found(failed=dict(failed))
-        for batch in batches:
+        for batch in looks:
             _apply(workshop, cell, name, batch, found)
         rows = tuple(row for row in found.rows if row.sample not in found.failed)
         yield name, Shard(rows, tuple(sorted(found.failed.items())), dict(meter.counts), looked, count)
-
-
-def _in_batches(
-    workshop: Workshop, cell: Cell, start: Start, views: Sequence[View], failed: dict[int, str]
-) -> Iterator[_Looked]:
-    size = workshop.options.batch
-    for first in range(0, len(views), size):
-        yield from _looks(workshop, cell, start, views[first : first + size], failed)
 
 
 def _looks(
@@ -125,7 +117,7 @@ def _look(workshop: Workshop, cell: Cell, start: Start, views: Sequence[View]) -
         joints = joint_pixels(body, sample.params.to(device), sample.camera.to(device)).cpu()
     maps = sample.kernel_map
     occluders = [view.occluder for view in views]
-    sample = workshop.protocol(cell.protocol).apply(sample, occluders, joints).to(device)
+    sample = covered(workshop, cell, sample, occluders, joints).to(device)
     crops = sample_crops(sample)
     output, seconds = timed(device, partial(look, start.regressor, crops))
     truth = true_points(body, sample, workshop.options.sets[cell.set].joints)
@@ -182,10 +174,16 @@ def _rows(workshop: Workshop, cell: Cell, name: str, looked: _Looked, rows: list
     start = looked.starts[options.start]
     if start is None:
         raise InputError("the sample has no true body to start from")
-    params, about = _fit(fitter, observation, start[rows], workshop.device)
+    film = is_film(workshop, cell, views)
+    fit = fitter and fitter.fit
+    if options.film and film and isinstance(fitter, SequenceFitter):
+        fit = fitter.fit_sequence
+    params, about = _fit(fit, observation, start[rows], workshop.device)
     sample, truth = looked.sample[rows], looked.truth.each(lambda tensor: tensor[rows])
     points = replace(body_points(workshop.body(cell.set), params, sample.camera, which), occlusion=about["hidden"])
     whole = None if looked.whole is None else looked.whole[rows]
+    if film:
+        points, truth = (replace(some, film=some.joints) for some in (points, truth))
     values = measure(workshop.metrics(cell.set), points, truth, sample.visible_joints, which, whole)
     arrays = _arrays(params, points)
     return [
@@ -204,12 +202,12 @@ def _rows(workshop: Workshop, cell: Cell, name: str, looked: _Looked, rows: list
 
 
 def _fit(
-    fitter: Fitter | None, observation: Observation, start: BodyParams, device: torch.device
+    fit: Callable[..., FitResult] | None, observation: Observation, start: BodyParams, device: torch.device
 ) -> tuple[BodyParams, dict[str, Any]]:
     count = len(start.transl)
-    if fitter is None:
+    if fit is None:
         return start, {"seconds": 0.0, "kept": [None] * count, "losses": [None] * count, "hidden": None}
-    result, seconds = timed(device, partial(fitter.fit, observation, start))
+    result, seconds = timed(device, partial(fit, observation, start))
     losses = list(zip(result.start_loss.tolist(), result.loss.tolist(), strict=True))
     hidden = result.occlusion.flatten(1)[..., None].float()
     about = {"seconds": seconds / count, "kept": result.kept.tolist(), "losses": losses, "hidden": hidden}

@@ -10,7 +10,17 @@ from nbf_run import __version__
 from nbf_run.bench.cases import TRUTH_COLOUR, where, write_cases
 from nbf_run.bench.charts import method_colours, method_seconds, write_charts
 from nbf_run.bench.results import CellResult
-from nbf_run.bench.tables import joints_of, main_metrics, measured, missing_words, percent, quality_table, value_of
+from nbf_run.bench.tables import (
+    joints_of,
+    main_metrics,
+    measured,
+    missing_lines,
+    people_words,
+    percent,
+    quality_table,
+    unfinished,
+    value_of,
+)
 from nbf_run.bench.workshop import Workshop
 from nbf_run.report import drawing
 
@@ -43,7 +53,7 @@ def write_page(out: Path, report: Mapping[str, Any], workshop: Workshop, found: 
         protocols=report["protocols"],
         times=_times(report),
         failures=[(cell["set"], cell["title"], f) for cell in report["cells"] for f in cell["failed"]],
-        missing=[missing_words(one) for one in report["missing"]],
+        missing=missing_lines(report["missing"]),
         notes=report["notes"],
         run=report["run"],
         files=report["files"],
@@ -68,6 +78,7 @@ def heading(report: Mapping[str, Any]) -> dict[str, Any]:
     if not answer:
         return {"title": "Numbers without a comparison", "lede": [], "name": report["name"], "question": ""}
     question = f"Does fitting help under occlusion? {answer['method']} against {answer['against']}"
+    question += "" if report["complete"] else ", so far"
     return {
         "title": answer["sentences"][0],
         "lede": answer["sentences"][1:],
@@ -80,7 +91,7 @@ def banner(report: Mapping[str, Any]) -> list[str]:
     """What a reader must know before any number."""
     said = []
     if not report["complete"]:
-        said.append(f"Not finished: {report['done']['items']} of {report['done']['of']} parts are done so far.")
+        said.append(unfinished(report))
     differs = {tuple(entry["differs"]) for entry in report["sets"] if entry["differs"]}
     if differs:
         names = " and ".join(entry["name"] for entry in report["sets"] if entry["differs"])
@@ -143,7 +154,7 @@ def _metric_table(
         "unit": unit,
         "better": "lower is better" if lower else "higher is better",
         "heads": [cell["title"] for cell in cells],
-        "people": [cell["people"] for cell in cells],
+        "people": [people_words(cell) for cell in cells],
         "rows": rows,
         "intervals": len(cells) <= most,
     }
@@ -155,7 +166,7 @@ def _entry(report: Mapping[str, Any], cell: Mapping[str, Any], method: str, metr
     if value is None:
         return None
     other = value_of(cell, method, metric, "visible" if which == "all" else "all")
-    fewer = value["n"] < cell["people"]
+    fewer = value["n"] < cell["people"]  # films are people too
     return {
         "mean": f"{value['mean']:.1f}",
         "interval": f"{value['low']:.1f} – {value['high']:.1f}",

@@ -101,12 +101,7 @@ def make_plan(workshop: Workshop) -> Plan:
         reasons = "; ".join(dict.fromkeys(f"{one.name}: {one.reason}" for one in missing))
         raise InputError(f"{workshop.base.name}: nothing can be measured: {reasons}")
     cells = tuple(merged.values())
-    size = workshop.options.batch
-    items = tuple(
-        Item(number, first, min(first + size, cell.people))
-        for number, cell in enumerate(cells)
-        for first in range(0, cell.people, size)
-    )
+    items = tuple(Item(number, *ends) for number, cell in enumerate(cells) for ends in _pieces(workshop, cell))
     return Plan(cells, items, tuple(dict.fromkeys(missing)))
 
 
@@ -119,6 +114,7 @@ def shard_key(workshop: Workshop, cell: Cell, method: str) -> str:
             cell.case.name,
             workshop.method_key(cell.set, method),
             workshop.options.batch,
+            *_film_window(workshop, cell),
         ]
     )
 
@@ -126,12 +122,29 @@ def shard_key(workshop: Workshop, cell: Cell, method: str) -> str:
 def search_key(workshop: Workshop, cell: Cell, method: str) -> str:
     """The name of the search of a cell from a method's start: methods that start alike share it."""
     names = [workshop.set_key(cell.set), workshop.protocol_key(cell.protocol), cell.case.name]
-    return digest(["search", *names, workshop.start_key(cell.set, method), workshop.options.batch])
+    window = _film_window(workshop, cell)
+    return digest(["search", *names, workshop.start_key(cell.set, method), workshop.options.batch, *window])
 
 
 def seed_of(*names: Any) -> int:
     """A seed that depends on these alone, for components that draw from torch's global generator."""
     return int(digest(list(names)), 16) % (1 << 31)
+
+
+def _pieces(workshop: Workshop, cell: Cell) -> Iterator[tuple[int, int]]:
+    """First and end of what is done at once: so many people, or a film (a long one in windows)."""
+    films, size = workshop.films(cell.set), workshop.options.batch
+    if films is None:
+        yield from ((first, min(first + size, cell.people)) for first in range(0, cell.people, size))
+        return
+    window = workshop.pipeline(cell.set).options["fit"].window
+    for film in films:
+        stop = min(film.stop, cell.people)
+        yield from ((first, min(first + window, stop)) for first in range(film.start, stop, window))
+
+
+def _film_window(workshop: Workshop, cell: Cell) -> tuple[int, ...]:
+    return () if workshop.films(cell.set) is None else (workshop.pipeline(cell.set).options["fit"].window,)
 
 
 def _blocks(workshop: Workshop) -> Iterator[tuple[str, str, Block]]:
@@ -182,9 +195,19 @@ def _has_method(workshop: Workshop, set_name: str, name: str, missing: list[Miss
     if not _has_set(workshop, set_name, missing):
         return False
     optional = workshop.options.methods[name].optional or workshop.options.sets[set_name].optional
+
+    def build() -> None:
+        takes = workshop.start(set_name, name).regressor.image_size
+        given = getattr(workshop.pipeline(set_name).section("data").config, "image_size", takes)
+        if takes != given:
+            raise ConfigError(
+                f"the regressor takes images of {takes} x {takes} pixels, the set gives {given} x {given}"
+            )
+        workshop.fitter(set_name, name)
+
     return _can(
         workshop,
-        lambda: workshop.start(set_name, name) and workshop.fitter(set_name, name),
+        build,
         optional,
         Missing("method", name, _absent(workshop.options.methods[name].set), set_name),
         missing,

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from nbf_core.contracts import BodyModel, Metric
-from nbf_core.conventions import JOINT_SETS, SMPL_24
+from nbf_core.conventions import H36M_17, JOINT_SETS, PELVIS, SMPL_24
 from nbf_core.errors import ConfigError, InputError
 from nbf_core.geometry.evaluation import evaluation_joints, joint_visibility
 from nbf_core.plugins import get_plugin_manager
@@ -23,6 +23,8 @@ OWN = "smpl-24"
 REGRESSED = "h36m-17"
 """The keypoint set that all other sets of joints are taken from."""
 
+_JOINTS = ("joints", "film")
+_FINGERS = {"left_hand": "left_middle1", "right_hand": "right_middle1"}
 _LSP = JOINT_SETS["lsp-14"]
 _GENDERS = ("neutral", "female", "male")  # as samples number them
 
@@ -34,7 +36,7 @@ class Points:
     ``joints`` and ``vertices`` are metres, centred on the pelvis: joint 0 of the body, or that of ``regressed``
     where ``joints`` come from there. ``keypoints`` are the 14 LSP joints in pixels of the image. ``regressed`` are the
     17 joints of Human3.6M in metres, in the camera's coordinates. ``occlusion`` tells pixels of the label maps where
-    the body is hidden.
+    the body is hidden. ``film`` are the joints again, where the people are consecutive frames of one film.
     """
 
     joints: Float[Tensor, "b n 3"] | None = None
@@ -42,10 +44,24 @@ class Points:
     keypoints: Float[Tensor, "b 14 2"] | None = None
     regressed: Float[Tensor, "b 17 3"] | None = None
     occlusion: Float[Tensor, "b p 1"] | None = None
+    film: Float[Tensor, "b n 3"] | None = None
 
     def each(self, pick: Any) -> Points:
         """The same with ``pick`` applied to everything that is known."""
         return Points(**{key: None if value is None else pick(value) for key, value in vars(self).items()})
+
+
+def own_joints(body: BodyModel) -> list[int]:
+    """Where a body has SMPL's 24 joints, by their names; of hands whose fingers move, the middle finger's root.
+
+    Raises ConfigError naming one that it lacks.
+    """
+    names = {name: number for number, name in enumerate(body.spec.joint_names)}
+    found = [names.get(name, names.get(_FINGERS.get(name, ""))) for name in SMPL_24]
+    if None in found:
+        lacks = SMPL_24[found.index(None)]
+        raise ConfigError(f"body {body.spec.name}: has no joint {lacks}, one of the 24 that benchmarks compare")
+    return found
 
 
 def body_points(body: BodyModel, params: BodyParams, camera: Camera, joints: str = OWN) -> Points:
@@ -53,7 +69,7 @@ def body_points(body: BodyModel, params: BodyParams, camera: Camera, joints: str
     with torch.inference_mode():
         output = body(params)
         pelvis = output.joints[:, :1]
-        own = Points(joints=output.joints[:, : len(SMPL_24)] - pelvis, vertices=output.vertices - pelvis)
+        own = Points(joints=output.joints[:, own_joints(body)] - pelvis, vertices=output.vertices - pelvis)
         if REGRESSED not in body.spec.keypoint_weights:
             return own
         found = _regressed_points(body.keypoints(output, REGRESSED), camera, joints)
@@ -77,7 +93,12 @@ def true_points(body: BodyModel, sample: Sample, joints: str = OWN) -> Points:
         return Points(**{key: _joined([vars(one)[key] for one in single]) for key in vars(single[0])})
     if sample.joints is None or joints == OWN:
         raise InputError("the sample has no true body" if joints == OWN else "the sample has no true joints")
-    return _regressed_points(sample.joints[..., :3], sample.camera, joints)
+    unknown = (sample.joints[..., 3] <= 0).flatten(0, -2).any(0)
+    lacking = [H36M_17[row] for row in {PELVIS, *JOINT_SETS[joints].of_h36m} if unknown[row]]
+    if lacking:
+        raise InputError(f"the sample lacks true joints: {', '.join(sorted(lacking))}")
+    # Annotated joints lie anywhere before the camera: where they are seen cannot be told from them.
+    return replace(_regressed_points(sample.joints[..., :3], sample.camera, joints), keypoints=None)
 
 
 def _regressed_points(regressed: Float[Tensor, "b 17 3"], camera: Camera, joints: str) -> Points:
@@ -95,7 +116,7 @@ def _joined(parts: list[Tensor | None]) -> Tensor | None:
 def joint_pixels(body: BodyModel, params: BodyParams, camera: Camera) -> Float[Tensor, "b 24 2"]:
     """The body's first 24 joints in pixels of the image."""
     with torch.inference_mode():
-        return camera.project(body(params, vertices=False).joints[:, : len(SMPL_24)])
+        return camera.project(body(params, vertices=False).joints[:, own_joints(body)])
 
 
 def build_metrics(names: tuple[str, ...], body: BodyModel, joints: str = OWN) -> dict[str, Metric]:
@@ -104,7 +125,7 @@ def build_metrics(names: tuple[str, ...], body: BodyModel, joints: str = OWN) ->
     for name in names:
         entry = get_plugin_manager().get("metrics", name)
         metrics[name] = entry.load()(entry.load_config()())
-        asked = metrics[name].takes == "keypoints" or (metrics[name].takes == "joints" and joints != OWN)
+        asked = metrics[name].takes == "keypoints" or (metrics[name].takes in _JOINTS and joints != OWN)
         if asked and REGRESSED not in body.spec.keypoint_weights:
             raise ConfigError(f"bench.metrics: {name} needs the keypoint set {REGRESSED}, which {body.spec.name} lacks")
     return metrics
@@ -131,7 +152,7 @@ def measure(
         seen = {"all": torch.ones_like(ours[..., 0])}
         if metric.takes == "occlusion":
             seen = {"all": seen["all"] if whole is None else whole.to(ours)}
-        elif visible_joints is not None and metric.takes in ("joints", "keypoints"):
+        elif visible_joints is not None and metric.takes in (*_JOINTS, "keypoints"):
             seen["visible"] = _visible(visible_joints.to(ours), "lsp-14" if metric.takes == "keypoints" else joints)
         values[name] = {which: metric(ours, theirs, mask).tolist() for which, mask in seen.items()}
     return values

@@ -29,6 +29,11 @@ NOTES = (
     "positions.",
     "A method that starts at the truth measures drift: how far its objective pulls the true body away.",
 )
+FILM_NOTE = (
+    "In a set of films a person is a film and counts once, with the mean over its frames. The acceleration error "
+    "compares second differences over a frame and its two neighbours, so it leaves out the first and the last frame. "
+    "A patch stays where it is through a film, unless it is searched for frame by frame."
+)
 
 
 def make_report(workshop: Workshop, plan: Plan, found: Sequence[CellResult]) -> dict[str, Any]:
@@ -48,7 +53,7 @@ def make_report(workshop: Workshop, plan: Plan, found: Sequence[CellResult]) -> 
         "complete": done == asked,
         "done": {"items": done, "of": asked},
         "confidence": options.confidence,
-        "notes": list(NOTES),
+        "notes": [*NOTES, *[FILM_NOTE] * any(workshop.films(name) is not None for name in used)],
         "metrics": {name: {"unit": m.unit, "lower_is_better": m.lower_is_better} for name, m in metrics.items()},
         "answer": answer(workshop, found),
         "sets": [_set(workshop, name) for name in used],
@@ -73,7 +78,7 @@ def write_all(out: Path, workshop: Workshop, plan: Plan, store: Store, run: dict
     found = collect(workshop, plan, store)
     report = make_report(workshop, plan, found)
     report["run"] = run
-    write_table(out / TABLE, found)
+    write_table(out / TABLE, workshop, found)
     report["files"] = {
         "table": TABLE,
         "keypoints": write_keypoints(out / "results", workshop, found),
@@ -92,6 +97,7 @@ def _set(workshop: Workshop, name: str) -> dict[str, Any]:
         "name": name,
         "about": options.about,
         "data": pipeline.section("data").use,
+        "films": None if (films := workshop.films(name)) is None else len(films),
         "body": pipeline.section("body").use,
         "samples": len(workshop.dataset(name)),
         "joints": options.joints,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,8 +67,14 @@ def collect(workshop: Workshop, plan: Plan, store: Store) -> list[CellResult]:
     return found
 
 
-def per_person(rows: Sequence[Row], choose: Sequence[str]) -> dict[str, dict[str, dict[int, float]]]:
-    """A person's value of every metric: under the occluder that this metric chose, else the mean over all of them."""
+def per_person(
+    rows: Sequence[Row], choose: Sequence[str], person: Callable[[int], int] = int
+) -> dict[str, dict[str, dict[int, float]]]:
+    """A person's value of every metric: under the occluder that this metric chose, else the mean over all of them.
+
+    ``person`` tells who a sample is; whoever is several samples (a film's frames) counts with the mean of those whose
+    value is a number.
+    """
     gathered: dict[str, dict[str, dict[int, list[float]]]] = {}
     for row in rows:
         for metric, sets in row.values.items():
@@ -78,11 +84,20 @@ def per_person(rows: Sequence[Row], choose: Sequence[str]) -> dict[str, dict[str
                 gathered.setdefault(metric, {}).setdefault(joints, {}).setdefault(row.sample, []).append(value)
     return {
         metric: {
-            joints: {sample: float(np.mean(values)) for sample, values in people.items()}
+            joints: joined({sample: float(np.mean(values)) for sample, values in people.items()}, person)
             for joints, people in sets.items()
         }
         for metric, sets in gathered.items()
     }
+
+
+def joined(samples: Mapping[int, float], person: Callable[[int], int]) -> dict[int, float]:
+    """The values of samples as those of people."""
+    people: dict[int, list[float]] = {}
+    for sample, value in samples.items():
+        people.setdefault(person(sample), []).append(value)
+    known = {who: [value for value in values if np.isfinite(value)] for who, values in people.items()}
+    return {who: float(np.mean(values)) if values else float("nan") for who, values in known.items()}
 
 
 def reference_of(workshop: Workshop, cell: Cell, method: str) -> str | None:
@@ -104,7 +119,9 @@ def cell_records(workshop: Workshop, found: Sequence[CellResult]) -> Iterator[di
 def _cell(workshop: Workshop, result: CellResult) -> dict[str, Any]:
     cell, options = result.cell, workshop.options
     settings = (options.confidence, options.resamples, workshop.base.seed)
-    values = {name: per_person(method.rows, cell.case.choose) for name, method in result.methods.items()}
+    person, films = workshop.person_of(cell.set), workshop.films(cell.set)
+    values = {name: per_person(method.rows, cell.case.choose, person) for name, method in result.methods.items()}
+    samples = [{row.sample for row in method.rows} for method in result.methods.values()]
     metrics = workshop.metrics(cell.set)
     methods = []
     for name, method in result.methods.items():
@@ -127,7 +144,8 @@ def _cell(workshop: Workshop, result: CellResult) -> dict[str, Any]:
         "size": cell.case.size,
         "choose": list(cell.case.choose),
         "candidates": cell.candidates,
-        "people": max((len({row.sample for row in m.rows}) for m in result.methods.values()), default=0),
+        "people": max((len({person(sample) for sample in some}) for some in samples), default=0),
+        "frames": None if films is None else max(map(len, samples), default=0),
         "asked": cell.people,
         "failed": [{"sample": index, "reason": reason} for index, reason in sorted(failed.items())],
         "starts": _starts(workshop, result),

@@ -73,6 +73,9 @@ def rebuild(folder: str | Path) -> dict[str, Any]:
     Raises ConfigError where the folder holds no benchmark.
     """
     folder = Path(folder)
+    if _several(None, folder) is not None:
+        inside = ", ".join(str(path.parent) for path in sorted(folder.glob("*/run.json"))) or "none yet"
+        raise ConfigError(f"{folder}: holds several benchmarks; name one of them: {inside}")
     workshop = _workshop(None, [], folder)
     plan = make_plan(workshop)
     run = json.loads((folder / "run.json").read_text(encoding="utf-8"))

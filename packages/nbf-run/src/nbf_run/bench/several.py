@@ -11,7 +11,7 @@ from nbf_core.config import Pipeline
 from nbf_core.errors import NbfError
 from nbf_run import __version__
 from nbf_run.bench.store import FOLDER
-from nbf_run.bench.tables import missing_words
+from nbf_run.bench.tables import missing_lines, missing_words
 from nbf_run.jsons import plain, write_json
 from nbf_run.run_info import write_run_info
 
@@ -107,7 +107,7 @@ def _write_page(path: Path, result: Mapping[str, Any]) -> None:
         .get_template("all.html.j2")
         .render(
             result=result,
-            missing=[missing_words(one) for one in result["missing"]],
+            missing=missing_lines(result["missing"]),
             colophon=f"Made by nbf-run {__version__}.",
         )
     )

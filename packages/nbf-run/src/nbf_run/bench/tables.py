@@ -91,12 +91,12 @@ def markdown(report: Mapping[str, Any]) -> str:
     lines = [f"# Benchmark of the pipeline `{run['pipeline']['name']}`", ""]
     lines += [f"Seed {run['seed']}, weights `{weights}`, {run['time']}, `{run['command']}`.", ""]
     if not report["complete"]:
-        lines += [f"**Not finished: {report['done']['items']} of {report['done']['of']} parts are done.**", ""]
+        lines += [f"**{unfinished(report)}**", ""]
     if report["answer"]:
         lines += [" ".join(report["answer"]["sentences"]), ""]
-    lines += [*(f"* missing: {missing_words(one)}" for one in report["missing"]), ""] if report["missing"] else []
+    lines += [*(f"* missing: {line}" for line in missing_lines(report["missing"])), ""] if report["missing"] else []
     lines += [*(f"* {note}" for note in report["notes"]), ""]
-    for cell in report["cells"]:
+    for cell in begun(report):
         lines += _cell_lines(report, cell)
     header, rows = quality_table(report)
     if len(header) > 1:
@@ -129,12 +129,58 @@ def missing_words(one: Mapping[str, Any]) -> str:
     return f"{one['kind']} {one['name']}{where}: {one['reason']}"
 
 
+def begun(report: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The cells that somebody was measured in, or failed."""
+    return [cell for cell in report["cells"] if cell["people"] or cell["failed"]]
+
+
+def unfinished(report: Mapping[str, Any]) -> str:
+    """How far a run is that was ended early."""
+    done, cells = report["done"], len(report["cells"])
+    words = f"Not finished: {done['items']} of {done['of']} parts are done"
+    empty = cells - len(begun(report))
+    return f"{words}; nothing yet in {empty} of {cells} conditions." if empty else f"{words}."
+
+
+def missing_lines(missing: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What is missing, each reason once with all whom it concerns."""
+    concerned: dict[str, list[str]] = {}
+    for one in missing:
+        name = f"{one['kind']} {one['name']}" + (f" on {one['set']}" if one["set"] else "")
+        for part in one["reason"].split("; "):
+            concerned.setdefault(part, []).append(name)
+    lines: dict[tuple[str, ...], list[str]] = {}
+    for part, names in concerned.items():
+        lines.setdefault(tuple(dict.fromkeys(names)), []).append(part)
+    return [f"{_names(names)}: {'; '.join(parts)}" for names, parts in lines.items()]
+
+
+def _names(names: Sequence[str]) -> str:
+    """Several of one kind, the kind said once."""
+    kind = names[0].partition(" ")[0]
+    same = all(name.startswith(f"{kind} ") for name in names)
+    return ", ".join([names[0], *(name.removeprefix(f"{kind} ") if same else name for name in names[1:])])
+
+
+def condition(cells: Sequence[Mapping[str, Any]], cell: Mapping[str, Any]) -> str:
+    """A cell's title, after its set where there are several."""
+    return cell["title"] if len({one["set"] for one in cells}) == 1 else f"{cell['set']}, {cell['title']}"
+
+
+def people_words(cell: Mapping[str, Any]) -> str:
+    """How many people, or films, a cell's numbers are of."""
+    count = cell["people"]
+    if cell.get("frames") is None:
+        return f"{count} {'person' if count == 1 else 'people'}"
+    return f"{count} film{'s' * (count != 1)}, {cell['frames']} frames"
+
+
 def _cell_lines(report: Mapping[str, Any], cell: Mapping[str, Any]) -> list[str]:
     confidence = round(100 * report["confidence"])
     lines = [
         f"## {cell['set']}: {cell['title']}",
         "",
-        f"{cell['people']} people, mean [{confidence} % interval], all joints.",
+        f"{people_words(cell)}, mean [{confidence} % interval], all joints.",
         "",
     ]
     lines += _grid(*cell_table(report, cell))
@@ -152,19 +198,33 @@ def _cell_lines(report: Mapping[str, Any], cell: Mapping[str, Any]) -> list[str]
 
 
 def print_report(report: Mapping[str, Any], console: Console | None = None) -> None:
-    """Print the answer, and tables of means over all joints, in 80 columns."""
+    """Print the answer, and tables of means over all joints, in 80 columns; of several benchmarks their answers."""
     from rich.console import Console as Terminal
 
     console = console or Terminal()
-    for cell in report["cells"]:
-        heading = f"{cell['set']}, {cell['title']}: {cell['people']} people, mean over all joints"
+    if report["kind"] == "bench-all":
+        _print_runs(report, console)
+        return
+    for cell in begun(report):
+        heading = f"{cell['set']}, {cell['title']}: {people_words(cell)}, mean over all joints"
         show_table(console, heading, *_brief(cell_table(report, cell)))
         for failure in cell["failed"]:
             console.print(f"sample {failure['sample']} failed: {failure['reason']}", markup=False)
-    for one in report["missing"]:
-        console.print(f"missing: {missing_words(one)}", markup=False)
+    for line in missing_lines(report["missing"]):
+        console.print(f"missing: {line}", markup=False)
+    if not report["complete"]:
+        console.print(unfinished(report), markup=False, highlight=False)
     if report["answer"]:
         console.print(" ".join(report["answer"]["sentences"]), markup=False, highlight=False)
+
+
+def _print_runs(report: Mapping[str, Any], console: Console) -> None:
+    for run in report["runs"]:
+        words = " ".join(run["sentences"]) or f"{run['cells']} condition{'s' * (run['cells'] != 1)} measured."
+        published = f" Beside: {'; '.join(run['published'])}." if run["published"] else ""
+        console.print(f"{run['name']}: {words}{published}", markup=False, highlight=False)
+    for line in missing_lines(report["missing"]):
+        console.print(f"missing: {line}", markup=False, highlight=False)
 
 
 def show_table(console: Console, heading: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import torch
 
 from nbf_core.contracts import Occluder
 from nbf_core.errors import AssetError, ConfigError, InputError, PluginError
@@ -37,6 +39,8 @@ def load(workshop: Workshop, cell: Cell, item: Item) -> tuple[dict[int, Sample],
             sample = dataset[index]
             if sample.params is None and sample.joints is None:
                 raise InputError("the sample has no true body")
+            if workshop.options.sets[cell.set].truth == "joints" and sample.joints is not None:
+                sample = replace(sample, params=None)
             samples[index] = sample
         except Exception as error:  # whatever a data set raises costs that sample only
             failed[index] = reason(error)
@@ -53,10 +57,10 @@ def choose_views(
     item: Item,
 ) -> list[View]:
     """Each sample under its occluders, in order; samples that drop out are added to ``failed``."""
-    protocol, found = workshop.protocol(cell.protocol), {}
+    protocol, found, who = workshop.protocol(cell.protocol), {}, patched_as(workshop, cell)
     for index, sample in samples.items():
         try:
-            found[index] = protocol.occluders(cell.case, tuple(sample.image.shape[-2:]), index)
+            found[index] = protocol.occluders(cell.case, tuple(sample.image.shape[-2:]), who(index))
         except InputError as error:  # a list of occluders does not know this sample
             failed[index] = reason(error)
     if not cell.case.choose:
@@ -64,7 +68,7 @@ def choose_views(
         return [
             View(index, samples[index], occluder)
             for index, candidates in found.items()
-            for occluder in _some(candidates, count, workshop.base.seed, index)
+            for occluder in _some(candidates, count, workshop.base.seed, who(index))
         ]
     key = search_key(workshop, cell, method)
     known = store.get_search(key, item.first)
@@ -73,13 +77,66 @@ def choose_views(
         store.describe(key, {"set": cell.set, "protocol": cell.protocol, "case": cell.case.name, "search": True})
         store.put_search(key, item.first, known)
     failed.update(known.failed)
-    views = []
+    films, views = workshop.films(cell.set) is not None, []
     for row, index in enumerate(known.samples):
-        chosen: dict[int, list[str]] = {}
+        chosen: dict[Any, list[str]] = {}
         for metric in cell.case.choose:
-            chosen.setdefault(int(known.best[metric][row]), []).append(metric)
+            at = int(known.best[metric][row])
+            chosen.setdefault((at, metric) if films else at, []).append(metric)
+        if films:  # each metric's patches over all frames are a film
+            views += [View(index, samples[index], found[index][at], (by,)) for at, by in chosen]
+            continue
         views += [View(index, samples[index], found[index][at], tuple(by)) for at, by in chosen.items()]
     return views
+
+
+def patched_as(workshop: Workshop, cell: Cell) -> Callable[[int], int]:
+    """Whose patch a sample gets: its own, but in a film that of the first frame, unless each is searched for."""
+    return int if cell.case.choose else workshop.person_of(cell.set)
+
+
+def covered(
+    workshop: Workshop,
+    cell: Cell,
+    sample: Sample,
+    occluders: Sequence[Occluder],
+    joints: torch.Tensor | None = None,
+) -> Sample:
+    """The collated samples behind their occluders; all frames of a film behind the same texture."""
+    who = patched_as(workshop, cell)
+    alike = replace(sample, index=torch.tensor([who(index) for index in sample.index.tolist()]))
+    return replace(workshop.protocol(cell.protocol).apply(alike, occluders, joints), index=sample.index)
+
+
+def batches(workshop: Workshop, cell: Cell, views: Sequence[View]) -> Iterator[Sequence[View]]:
+    """The views that are looked at together: ``bench.batch`` people, or consecutive frames of a film.
+
+    Where each frame of a film is seen several times, as under several patches, that is as many films.
+    """
+    size = workshop.options.batch
+    if workshop.films(cell.set) is None:
+        for known in (True, False):  # in one batch all are measured against bodies, or all against annotated joints
+            some = [view for view in views if (view.sample.params is not None) is known]
+            yield from (some[first : first + size] for first in range(0, len(some), size))
+        return
+    seen: dict[int, list[View]] = {}
+    for view in views:
+        seen.setdefault(view.index, []).append(view)
+    for take in range(max(map(len, seen.values()), default=0)):
+        run: list[View] = []
+        for index in sorted(seen):
+            if run and (len(seen[index]) <= take or index != run[-1].index + 1):
+                yield run
+                run = []
+            run += seen[index][take : take + 1]
+        if run:
+            yield run
+
+
+def is_film(workshop: Workshop, cell: Cell, views: Sequence[View]) -> bool:
+    """Whether the views are consecutive frames of one film, in order."""
+    steps = all(later.index == view.index + 1 for view, later in zip(views, views[1:], strict=False))
+    return workshop.films(cell.set) is not None and len(views) > 1 and steps
 
 
 def _search(workshop: Workshop, cell: Cell, method: str, samples: Mapping[int, Sample]) -> Search:

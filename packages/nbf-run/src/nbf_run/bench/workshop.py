@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,7 +11,16 @@ from typing import Any, TypeVar
 import torch
 
 from nbf_core.config import Pipeline
-from nbf_core.contracts import BodyModel, Dataset, FeatureBank, Fitter, Metric, OcclusionProtocol, Regressor
+from nbf_core.contracts import (
+    BodyModel,
+    Dataset,
+    FeatureBank,
+    FilmDataset,
+    Fitter,
+    Metric,
+    OcclusionProtocol,
+    Regressor,
+)  # fmt: skip
 from nbf_core.errors import ConfigError
 from nbf_core.plugins import get_plugin_manager
 from nbf_core.weights import Weights, find_weights
@@ -96,12 +105,26 @@ class Workshop:
             ("data", self.set_key(set_name)), lambda: build.build_dataset(pipeline, build.build_body(pipeline))
         )
 
+    def person_of(self, set_name: str) -> Callable[[int], int]:
+        """Who a sample is: itself, or in a set of films the first frame of its film, as a film is one person."""
+        films = self.films(set_name)
+        if films is None:
+            return int
+        first = {index: film.start for film in films for index in film}
+        return lambda index: first.get(index, index)
+
+    def films(self, set_name: str) -> Sequence[range] | None:
+        """The samples of each film of a set; None where it has single pictures."""
+        data = self.dataset(set_name)
+        return data.films if isinstance(data, FilmDataset) else None
+
     @_remembered
     def set_key(self, set_name: str) -> str:
         """The name of a set's people and of what is measured on them."""
         options = self.options.sets[set_name]
         facts = component_facts(self.pipeline(set_name), ["body", "data"])
-        return digest([FORMAT, version("nbf-run"), facts, options.joints, self.options.metrics])
+        truth = [options.truth] if options.truth != "body" else []
+        return digest([FORMAT, version("nbf-run"), facts, options.joints, self.options.metrics, *truth])
 
     def metrics(self, set_name: str) -> Mapping[str, Metric]:
         """The metrics of the benchmark."""
@@ -180,6 +203,7 @@ class Workshop:
         if options.fit:
             names = ["fitter", "renderer", *sorted(name for name in pipeline.sections if name.startswith("priors."))]
             facts = [component_facts(pipeline, names), options.keypoints, options.trust, self.options.batch]
+            facts += ["film"] * options.film
         return digest([self.start_key(set_name, method), options.start, facts])
 
     def _once(self, key: Any, make: Callable[[], Built]) -> Built:

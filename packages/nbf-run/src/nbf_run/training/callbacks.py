@@ -106,7 +106,7 @@ class Keeper(L.Callback):
 
     def _measure(self, trainer: L.Trainer, module: Training, step: int) -> None:
         """One process measures, the others wait: held-out samples are few."""
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and self.held_out:
             module.eval()
             with torch.inference_mode():
                 batches = [module.labelled(batch.to(module.device)) for batch in self.held_out]

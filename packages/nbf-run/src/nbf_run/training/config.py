@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -26,8 +26,10 @@ class TrainOptions(Config):
     stays and falls along a line over the last ``fall`` of the steps: a run can then be made longer (``--resume``,
     ``steps``) at any time before it falls. The backbone's is ``backbone_rate`` times as high. ``clip`` bounds the
     gradient's norm (0: not at all).
-    **Measuring.** Every ``validate_every`` steps ``validation_samples`` samples of the split ``val`` are measured; the
-    checkpoint with the best ``monitor`` is kept as ``best.ckpt``.
+    **Measuring.** Every ``validate_every`` steps ``validation_samples`` samples that are not trained on are measured;
+    the checkpoint with the best ``monitor`` is kept as ``best.ckpt``. They are the split ``val`` of the data set, where
+    it keeps one apart, or those of ``validation``: keys of ``[data]`` with other values, or with ``use`` another set.
+    With neither nothing is measured, and a line says so.
     **Start.** ``start_from`` is a model file, a checkpoint or the name of installed weights, whose regressor
     and bank training begins with.
     ``cache`` lets the data set prepare its pictures once, below the run's directory or in the folder named.
@@ -59,6 +61,7 @@ class TrainOptions(Config):
     clutter_centers: int = Field(1, ge=1, description="centres of the background that validation compares with")
     validate_every: int = Field(1000, ge=1)
     validation_samples: int = Field(192, ge=1)
+    validation: dict[str, Any] = {}
     monitor: Literal["within_10cm", "correct_side", "start_mpjpe", "start_pa_mpjpe"] = "within_10cm"
     checkpoint_every: int = Field(250, ge=1)
     log_every: int = Field(50, ge=1)

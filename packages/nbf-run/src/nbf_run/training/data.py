@@ -53,7 +53,7 @@ class Stream(TorchDataset):
                 samples.append(self.sample(number, index))
             except (NbfError, OSError) as error:
                 return Unusable(self._named(index, error))
-        return collate(samples)
+        return collate(samples, partial=True)
 
     def sample(self, number: int, index: int) -> Sample:
         """Sample ``index`` as the pass ``number`` disturbs it."""

@@ -13,9 +13,9 @@ from nbf_core.contracts import BodyModel, Renderer
 from nbf_core.geometry.orientation import kernel_orientation_labels
 from nbf_core.sampling import background_weights, draw_keys, draw_pixels
 from nbf_core.types import BodyOutput, BodySpec, Fragments, Kernels, RenderOutput, Sample
+from nbf_core.types.sample import OCCLUDER, UNKNOWN
 
 _BODY, _BACKGROUND = 1, 2  # what the random draws of an image are for
-_OCCLUDER = -2
 _SOLID = 0.5
 """Silhouette from which a pixel is labelled as body where the data set brings no labels."""
 
@@ -69,8 +69,9 @@ class RenderedBody:
         return self.renderer.render(self._kernels, self._camera, attributes, max_kernels)
 
     def labelled(self, sample: Sample) -> Sample:
-        """The sample with a kernel map, where it brings none of its own: the heaviest kernel of each solid pixel."""
-        if sample.kernel_map is not None:
+        """The sample with kernel maps for true bodies that bring none: the heaviest kernel of each solid pixel."""
+        lacking = unlabelled(sample)
+        if not lacking.any():
             return sample
         output = self._drawn()
         fragments = output.fragments
@@ -79,15 +80,27 @@ class RenderedBody:
         heaviest = fragments.kernel.gather(1, fragments.weight.argmax(1, keepdim=True))[:, 0]
         kernels.view(-1)[fragments.pixel[solid]] = heaviest[solid]
         if sample.occluded is not None and sample.occluded.shape == kernels.shape:
-            kernels = torch.where(sample.occluded, _OCCLUDER, kernels)
-        return replace(sample, kernel_map=kernels)
+            kernels = torch.where(sample.occluded, OCCLUDER, kernels)
+        given = torch.full_like(kernels, UNKNOWN) if sample.kernel_map is None else sample.kernel_map.to(kernels)
+        return replace(sample, kernel_map=torch.where(lacking[:, None, None], kernels, given))
 
     def seen(self, sample: Sample) -> Fragments:
         """The fragments in front of which no occluder is. As published a pixel keeps one kernel: the nearest."""
         fragments = self._drawn(max_kernels=1).fragments
         if sample.kernel_map is None:
             return fragments
-        return fragments[sample.kernel_map.flatten()[fragments.pixel] != _OCCLUDER]
+        return fragments[sample.kernel_map.flatten()[fragments.pixel] != OCCLUDER]
+
+
+def unlabelled(sample: Sample) -> Bool[Tensor, "b"]:
+    """The people of a batch who have a true body and no kernel map."""
+    count, device = len(sample.index), sample.index.device
+    without = torch.ones(count, dtype=torch.bool, device=device)
+    if sample.kernel_map is not None:
+        without = (sample.kernel_map == UNKNOWN).flatten(1).all(1)
+    if sample.params is None:
+        return torch.zeros_like(without)
+    return without if sample.with_params is None else without & sample.with_params
 
 
 def sampled_pixels(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import lightning as L
@@ -29,6 +29,7 @@ from nbf_run.training.features import (
     orientation_bins,
     rendered_kernels,
     sampled_pixels,
+    unlabelled,
 )
 from nbf_run.training.inspection import NotFinite, save_batch
 from nbf_run.training.order import reseed
@@ -109,6 +110,9 @@ class Training(L.LightningModule):
 
     def choose(self, batch: Sample, features: Tensor, draws: Draws) -> tuple[Sample, Chosen]:
         """The batch with the labels it lacked, and what the bank sees of it."""
+        if batch.with_params is not None:  # the bank sees those with a body; of the others nothing is known
+            known = batch.with_params
+            return batch, self.choose(replace(batch[known], with_params=None), features[known], draws)[1]
         config, count = self.config, self.bank.config.num_noise
         if batch.params is None:
             return batch, nothing(features)
@@ -130,13 +134,13 @@ class Training(L.LightningModule):
 
     def labelled(self, batch: Sample) -> Sample:
         """The batch with the kernel map that it lacks, drawn, where there is a renderer and a true body."""
-        if self._renderer[0] is None or batch.params is None or batch.kernel_map is not None:
+        if self._renderer[0] is None or batch.params is None or not unlabelled(batch).any():
             return batch
         return RenderedBody(self._renderer[0], self.body, batch, self.regressor.map_size).labelled(batch)
 
     def _drawn(self, batch: Sample, side: int) -> RenderedBody | None:
         """The true body rendered, where that is asked for or labels are missing."""
-        if self.config.kernel_features != "rendered" and batch.kernel_map is not None:
+        if self.config.kernel_features != "rendered" and not unlabelled(batch).any():
             return None
         if self._renderer[0] is None:
             raise InputError("data: the samples bring no kernel maps, and there is no [renderer] to draw them")
