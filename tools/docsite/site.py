@@ -17,7 +17,7 @@ GUIDES = (
     "fit-a-photo", "viewing", "train-your-own", "smpl-and-3dpw", "published-tables", "writing-a-plugin",
 )  # fmt: skip
 TOPICS = (
-    "architecture", "conventions", "renderer", "fitting", "training", "benchmarks", "real-people",
+    "architecture", "conventions", "renderer", "fitting", "training", "benchmarks", "swapping", "real-people",
 )  # fmt: skip
 DATA = ("humandata", "smpl")
 PACKAGES = ("packages", "versions", "third-party")

@@ -19,6 +19,7 @@ _HOMES = {
     "Viewer": "nbf_run.view.server",
     "demo_to": "nbf_run.tasks",
     "draw": "nbf_run.view.layers",
+    "export": "nbf_run.exporting",
     "fit_to": "nbf_run.tasks",
     "load": "nbf_run.fitting",
     "open_run": "nbf_run.stored",

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 
 from nbf_core.config import Config, Pipeline
 from nbf_core.contracts import BodyModel, Dataset, Detector, FeatureBank, Fitter, Regressor, Renderer
 from nbf_core.errors import AssetError, ConfigError, PluginError
 from nbf_core.plugins import get_plugin_manager
+from nbf_core.types import BodySpec
 from nbf_core.weights import Weights, load_into, read_weights
 
 
@@ -53,10 +58,25 @@ def build_networks(
     regressor = component(_as_made(pipeline, "regressor", weights), "regressor", spec=body.spec)
     bank = component(_as_made(pipeline, "bank", weights), "bank", spec=body.spec, channels=regressor.channels)
     if weights is not None:
+        check_kernels(weights.path, weights.metadata, body.spec)
         _load(regressor, weights, "regressor")
         _load(bank, weights, "bank")
         regressor.eval()
     return regressor, bank
+
+
+def kernels_of(spec: BodySpec) -> str:
+    """What tells a body's kernels from others: their vertices, in order."""
+    return hashlib.sha256(spec.kernel_vertices.cpu().to(torch.int64).numpy().tobytes()).hexdigest()[:16]
+
+
+def check_kernels(path: Path, metadata: Mapping[str, Any], spec: BodySpec) -> None:
+    """Raise AssetError where weights say that they were trained on other kernels than the body's."""
+    made = metadata.get("kernels")
+    if made is not None and made != kernels_of(spec):
+        raise AssetError(
+            f"{path}: was trained on other kernels than the body {spec.name!r} has here (see body.kernels)"
+        )
 
 
 def _as_made(pipeline: Pipeline, section: str, weights: Weights | None) -> Pipeline:

@@ -28,6 +28,9 @@ from nbf_run.options import FIT_NEEDS, FitOptions, read_pipeline
 from nbf_run.results import FittedImage, FittedPerson, Posed
 from nbf_run.trust import trust
 
+_REGRESSED = "h36m-17"
+"""Joints that results are compared at, beside the body's own."""
+
 Photo = str | Path | np.ndarray
 OnError = Callable[[str, InputError], None]
 OnPhoto = Callable[[str], None]
@@ -214,6 +217,8 @@ class LoadedPipeline:
         with torch.inference_mode():
             body = self.body(params)
             keypoints = self.body.keypoints(body, keypoint_set).cpu()
+            known = _REGRESSED in self.body.spec.keypoint_weights
+            regressed = self.body.keypoints(body, _REGRESSED) if known else None
         params = params.detach().to("cpu")
         return [
             Posed(
@@ -221,6 +226,7 @@ class LoadedPipeline:
                 vertices=array(body.vertices[i]),
                 joints=array(body.joints[i]),
                 keypoints=array(camera.project(keypoints[i])),
+                h36m=None if regressed is None else array(regressed[i]),
             )
             for i, camera in enumerate(cameras)
         ]

@@ -46,6 +46,7 @@ _MODELS = {
     "train": "nbf_run.training.config:TrainOptions",
     "bench": "nbf_run.bench.config:BenchOptions",
     "crossview": "nbf_run.crossview.config:CrossviewOptions",
+    "swap": "nbf_run.swap.config:SwapOptions",
 }
 
 

@@ -10,6 +10,7 @@ _TABLES = (
     ("table1-methods", "published table 1, methods: 3DPW, 3DPW-Occ, 3DOH50K, and synthetic people beside them"),
     ("table2-fitters", "published table 2, fitters from one start: 3DPW, and synthetic people beside them"),
     ("table3-ablations", "published table 3, ablations: 3DPW, and synthetic people beside them"),
+    ("evaluation", "the published test sets, whole people: 3DPW, 3DPW-Occ, 3DOH50K, Human3.6M and MPI-INF-3DHP"),
     ("all", "every benchmark above on the data that is there; says what is missing"),
 )
 
@@ -26,6 +27,16 @@ def nbf_pipelines():
         name="bench",
         target="nbf_run:pipelines/bench.toml",
         summary="the free benchmark: start, keypoints and fits on 200 synthetic people, whole and under patches",
+    )
+    yield PipelineEntry(
+        name="film",
+        target="nbf_run:pipelines/film.toml",
+        summary="the free benchmark of films: how steady bodies are, frames fitted one by one and together",
+    )
+    yield PipelineEntry(
+        name="swap",
+        target="nbf_run:pipelines/swap.toml",
+        summary="one component exchanged at a time by every other one that is installed (nbf-run swap)",
     )
     for name, summary in _TABLES:
         yield PipelineEntry(name=name, target=f"nbf_run:pipelines/{name}.toml", summary=summary)

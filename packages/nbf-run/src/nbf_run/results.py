@@ -16,12 +16,16 @@ SURE = 0.2
 
 @dataclass(frozen=True)
 class Posed:
-    """One posed body in camera coordinates (metres), and its keypoints in pixels of the photo."""
+    """One posed body in camera coordinates (metres), and its keypoints in pixels of the photo.
+
+    ``h36m`` are the places of the keypoint set ``h36m-17``, None where the body model does not know them.
+    """
 
     params: BodyParams
     vertices: Float[np.ndarray, "V 3"]
     joints: Float[np.ndarray, "J 3"]
     keypoints: Float[np.ndarray, "n 2"]
+    h36m: Float[np.ndarray, "17 3"] | None = None
 
 
 @dataclass(frozen=True)
@@ -30,13 +34,13 @@ class FittedPerson:
 
     ``box`` is the detector's, ``square`` the crop that was looked at (x0, y0, x1, y1; it may leave the
     photo). ``keypoints`` are the detector's (x, y, confidence) in pixels of the photo. ``start`` is the
-    regressor's estimate, ``fitted`` the result (the start again where ``kept`` is false). ``silhouette``
-    and ``occlusion`` are maps over ``square``. ``trace`` holds each loss term at each step, ``stages`` the steps at
-    which stages begin, ``history`` the vertices at some steps, where asked for. ``track`` numbers the people of a
-    film: one person has one number in all its frames. ``errors`` holds name: (start, fitted) in millimetres where the
-    truth is known. ``parts`` is the network's part map over ``square`` (joint of the part, -1 background);
-    ``object_score`` and ``clutter_score`` tell how well body and clutter explain its pixels (cosines, 0 without body);
-    ``confidence`` tells how far the picture fixes each joint. These are None where nobody knows them.
+    regressor's estimate, ``fitted`` the result (the start again where ``kept`` is false). ``silhouette`` and
+    ``occlusion`` are maps over ``square``, None in what a benchmark stored. ``trace`` holds each loss term at each
+    step, ``stages`` the steps at which stages begin, ``history`` the vertices at some steps, if asked for. ``track``
+    numbers the people of a film: one person has one number in all its frames. ``errors`` holds name: (start, fitted)
+    in millimetres where the truth is known. ``parts`` is the network's part map over ``square`` (joint of the part, -1
+    background); ``object_score`` and ``clutter_score`` tell how well body and clutter explain its pixels (cosines, 0
+    without body); ``confidence`` tells how far the picture fixes each joint. These are None where nobody knows them.
     """
 
     box: Float[np.ndarray, "4"]
@@ -49,8 +53,8 @@ class FittedPerson:
     start_loss: float
     loss: float
     kept: bool
-    silhouette: Float[np.ndarray, "h w"]
-    occlusion: Bool[np.ndarray, "h w"]
+    silhouette: Float[np.ndarray, "h w"] | None
+    occlusion: Bool[np.ndarray, "h w"] | None
     trace: Mapping[str, Float[np.ndarray, "steps"]] = field(default_factory=dict)
     stages: tuple[int, ...] = ()
     history: Mapping[int, Float[np.ndarray, "V 3"]] = field(default_factory=dict)
@@ -79,7 +83,9 @@ class FittedPerson:
 
     @property
     def occluded(self) -> float:
-        """Share of the fitted body's pixels that something else explains better."""
+        """Share of the fitted body's pixels that something else explains better; NaN where nobody knows."""
+        if self.silhouette is None or self.occlusion is None:
+            return float("nan")
         body = self.silhouette > 0.5
         return float((self.occlusion & body).sum() / max(int(body.sum()), 1))
 

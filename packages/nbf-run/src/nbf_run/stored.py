@@ -23,6 +23,9 @@ from nbf_run.journal import Journal
 from nbf_run.results import FittedImage, FittedPerson, Posed
 
 PICTURE = "input.jpg"
+KEYPOINTS = "result_keypoints.json"
+"""What a benchmark leaves of a method's bodies."""
+
 PICTURE_SIDE = 2048
 """Pixels of a stored picture's longer side, at most."""
 
@@ -103,9 +106,14 @@ class StoredRun:
 def open_run(path: str | Path) -> StoredRun:
     """The results in a run directory of ``nbf-run fit`` or ``demo``, in any folder that holds some, or in one file.
 
+    Of a benchmark's results: a folder ``RUN/results/SET/CONDITION/METHOD``, or the ``result_keypoints.json`` in it.
     Raises InputError in one line where there are none.
     """
     path = Path(path)
+    if path.name == KEYPOINTS or (path / KEYPOINTS).is_file():
+        from nbf_run.stored_bench import open_bench
+
+        return open_bench(path / KEYPOINTS if path.is_dir() else path)
     if path.is_file():
         return StoredRun(path.parent, (path,))
     if not path.is_dir():
@@ -116,7 +124,7 @@ def open_run(path: str | Path) -> StoredRun:
     files = [path / folder / "result.json" for folder in listed]
     files = files or sorted(path.rglob("result.json"), key=lambda file: _natural(str(file.relative_to(path))))
     if not files:
-        raise InputError(f"{path}: {_why_empty(report)}")
+        raise InputError(f"{path}: {_why_empty(path, report)}")
     return StoredRun(path, tuple(files), report)
 
 
@@ -212,6 +220,7 @@ def _posed(role: str, entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
         vertices=np.asarray(arrays[f"{role}_vertices"], np.float32),
         joints=arrays[f"{role}_joints"],
         keypoints=np.array(entry[role]["keypoints"], np.float32),
+        h36m=arrays.get(f"{role}_h36m"),
     )
 
 
@@ -259,9 +268,13 @@ def _listed(report: Mapping[str, Any]) -> list[str]:
     return [folder for folder in found if isinstance(folder, str)]
 
 
-def _why_empty(report: Mapping[str, Any]) -> str:
-    if report.get("kind") == "bench":
-        return "a benchmark that stored numbers but no bodies; view takes what nbf-run fit or demo left"
+def _why_empty(path: Path, report: Mapping[str, Any]) -> str:
+    stored = sorted(file.parent for file in (path / "results").rglob(KEYPOINTS)) if report else []
+    if stored:
+        shown = ", ".join(str(folder) for folder in stored[:3])
+        return f"a benchmark; name the results of one of its methods: {shown}{', ...' if len(stored) > 3 else ''}"
+    if report.get("kind", "").startswith("bench"):
+        return "a benchmark without bodies of its own: its folders hold them, or none is finished yet"
     return "holds no results of nbf-run fit or demo (no result.json)"
 
 

@@ -45,3 +45,22 @@ class SyntheticConfig(Config):
     colours: Literal["clothes", "parts"] = "clothes"
     others: float = Field(default=0.4, ge=0, le=1)
     cache: Path | None = None
+
+
+class SyntheticFilmConfig(Config):
+    """Films of people who walk past a camera that stands still, one person and one place a film.
+
+    ``films`` films of ``frames`` frames, ``rate`` a second: a sample is a frame. The detector's and the camera's noise
+    (see ``synthetic``) is another one in each frame. ``seed``: of everything.
+    """
+
+    films: int = Field(default=4, ge=1)
+    frames: int = Field(default=24, ge=3)
+    rate: float = Field(default=25.0, gt=0)
+    seed: int = Field(default=0, ge=0)
+    image_size: int = Field(default=128, ge=32)
+    map_size: int = Field(default=64, ge=8)
+    keypoint_noise: float = Field(default=2.0, ge=0)
+    keypoint_drop: float = Field(default=0.03, ge=0, le=1)
+    keypoint_outlier: float = Field(default=0.03, ge=0, le=1)
+    noise: float = Field(default=3.0, ge=0)

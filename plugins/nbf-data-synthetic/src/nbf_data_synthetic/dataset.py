@@ -28,9 +28,9 @@ class SyntheticPeople:
     With ``config.augment`` each epoch (:meth:`set_epoch`) turns, scales, recolours and occludes anew.
     """
 
-    def __init__(self, config: SyntheticConfig, body: BodyModel):
+    def __init__(self, config: SyntheticConfig, body: BodyModel, renderer: BaseRenderer | None = None):
         self.config = config
-        self._renderer = BaseRenderer(config, body)
+        self._renderer = renderer or BaseRenderer(config, body)
         spec = self._renderer.body.spec
         self._kernel_parts = spec.vertex_parts[spec.kernel_vertices].numpy().astype(np.int64)
         self._mirrors = (

@@ -82,13 +82,13 @@ def draw_place(rng: np.random.Generator, split: str, vertices: np.ndarray, image
         share = 0.95 + 0.7 * rng.random()
         shift = (rng.random(2) - 0.5) * np.array([0.4, 0.7]) * share
     place = np.array([0.0, 0.0, 1.7 * focal / (share * image_size)])
-    _fit_box(vertices, focal, share * image_size, shift * image_size, place)
+    fit_box(vertices, focal, share * image_size, shift * image_size, place)
     return float(np.float32(focal)), place.astype(np.float32)
 
 
 @njit(cache=True, nogil=True)
-def _fit_box(points, focal, side, middle, place):
-    """Move ``place`` [3] until the projected box has its larger side and its middle as asked."""
+def fit_box(points, focal, side, middle, place):
+    """Move ``place`` [3] until the projected box of ``points`` [n, 3] has its larger side and its middle as asked."""
     for _ in range(5):
         x0, x1, y0, y1, nearest = 1e9, -1e9, 1e9, -1e9, 1e9
         for i in range(0, len(points), 3):

@@ -55,15 +55,20 @@ class BaseRenderer:
 
     def __call__(self, index: int) -> Base:
         """Draw the base sample ``index``."""
-        config, size = self.config, self.config.image_size
+        config = self.config
         rng = self.generator(index)
         view = draw_view(rng)
         pose, betas = draw_person(rng, config.split, self.shapes, view)
         vertices, joints, keypoints = pose_body(self.body, pose, betas)
-        focal, transl = draw_place(rng, config.split, vertices, size)
+        focal, transl = draw_place(rng, config.split, vertices, config.image_size)
         main = self.wardrobe.dressed(rng, vertices + transl.astype(np.float64), config.colours == "parts")
-        image, kernel_map, seen, away = self._picture(rng, view, main, focal)
-        free, points = [], []
+        drawn = self._picture(rng, view, main, focal)
+        return self._labelled(drawn, (pose, betas, transl, focal), joints, keypoints)
+
+    def _labelled(self, drawn, person, joints: np.ndarray, keypoints: np.ndarray) -> Base:
+        """What was drawn of a ``person`` (pose, shape, place, focal length) with its points, local to the place."""
+        (image, kernel_map, seen, away), (pose, betas, transl, focal) = drawn, person
+        free, points, size = [], [], self.config.image_size
         for local in (keypoints, joints):
             moved = local + transl.astype(np.float64)
             pixels = moved[:, :2] / np.maximum(moved[:, 2:], 1e-3) * focal + size / 2
@@ -71,11 +76,16 @@ class BaseRenderer:
             free.append(self._free(seen, away, pixels, moved[:, 2]))
         return Base(image, kernel_map, pose, betas, transl, np.float32(focal), *points, *free)
 
-    def _picture(self, rng: np.random.Generator, view: View, main: Dressed, focal: float):
-        """The picture, the kernel map, what each pixel sees of people, and how far objects are away there."""
+    def _picture(
+        self, rng: np.random.Generator, view: View, main: Dressed, focal: float, stage: scenes.Stage | None = None
+    ):
+        """The picture, the kernel map, what each pixel sees of people, and how far objects are away there.
+
+        ``stage`` is where it is, unless it is to be built around the person.
+        """
         config, size, wardrobe = self.config, self.config.image_size, self.wardrobe
         front = config.split == "train"  # held-out people stand free, so that patches alone hide them
-        stage = scenes.stage_of(view.up, main.vertices, focal, size)
+        stage = stage or scenes.stage_of(view.up, main.vertices, focal, size)
         lights = draw_lights(rng, view.up)
         count = 1 + int(rng.random() < 0.35) if rng.random() < config.others else 0
         crowd = [main] + [wardrobe.other(rng, config.split, view, stage, front) for _ in range(count)]

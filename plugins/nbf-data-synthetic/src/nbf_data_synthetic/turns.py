@@ -18,6 +18,14 @@ def _quaternion(v: np.ndarray) -> np.ndarray:
     return np.array([np.cos(angle / 2), *(half * v)])
 
 
+def matrix(vector: np.ndarray) -> np.ndarray:
+    """The rotation matrix [3, 3] of an axis-angle [3] (Rodrigues' formula)."""
+    angle = np.sqrt(vector @ vector)
+    x, y, z = vector / max(angle, 1e-12)
+    cross = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
+
+
 def compose(second: np.ndarray, first: np.ndarray) -> np.ndarray:
     """The axis-angle [3] of turning by ``first``, then by ``second``; its angle is at most pi."""
     (aw, ax, ay, az), (bw, bx, by, bz) = _quaternion(second), _quaternion(first)

@@ -10,8 +10,10 @@ import typer
 from nbf_run import __version__
 from nbf_run.cli import inspect
 from nbf_run.cli.data import data_app
+from nbf_run.cli.export import export
 from nbf_run.cli.model import model_app
 from nbf_run.cli.new_plugin import new_plugin
+from nbf_run.cli.swap import swap
 
 app = typer.Typer(
     name="nbf-run",
@@ -125,14 +127,14 @@ def view(
     ] = None,
     meshes: Annotated[
         Optional[Path],  # noqa: UP045
-        typer.Option("--meshes", metavar="DIR", help="Write the fitted bodies as meshes here."),
+        typer.Option("--meshes", metavar="DIR", help="Write files of the fitted bodies here, as nbf-run export does."),
     ] = None,
     layers: Annotated[
         Optional[str],  # noqa: UP045
         typer.Option("--layers", metavar="A,B", help="What pictures and video show; for all: --layers help."),
     ] = None,
     kinds: Annotated[
-        str, typer.Option("--kinds", metavar="A,B", help="Kinds of meshes: glb, obj, glb-film, glb-fit.")
+        str, typer.Option("--kinds", metavar="A,B", help="Kinds of files for --meshes; all: nbf-run export --help.")
     ] = "glb",
     rate: Annotated[
         Optional[float],  # noqa: UP045
@@ -229,6 +231,8 @@ def crossview(pipeline: PipelineArgument, out: OutOption, settings: SetOption = 
     return crossview_command(pipeline, out, settings, json)
 
 
+app.command()(export)
+app.command()(swap)
 app.command("new-plugin")(new_plugin)
 
 

@@ -56,11 +56,11 @@ def view_command(
             chosen = names or ("fit", "side")
             written.append(write_video(results, outputs["video"], chosen, rate, on_error=on_error, step=step))
     if outputs.get("meshes"):
-        from nbf_run.view.meshes import write_meshes
+        from nbf_run.exporting import export
 
         wanted = [kind.strip() for kind in kinds.split(",") if kind.strip()]
         with progress_bars() as step:
-            written += write_meshes(results, outputs["meshes"], wanted, rate, on_error, step)
+            written += export(results, outputs["meshes"], wanted, rate, on_error, step)
     if as_json:
         print(json.dumps({"written": [str(path) for path in written], "failed": errors}, indent=2))
     else:

@@ -112,4 +112,5 @@ def _arrays(person: FittedPerson, role: str) -> dict[str, np.ndarray]:
         **_parameters(posed.params),
         "vertices": posed.vertices.astype(np.float32),
         "joints": posed.joints,
+        **({} if posed.h36m is None else {"h36m": posed.h36m}),
     }

@@ -104,7 +104,10 @@ def _part_map(image: FittedImage, canvas: Canvas, people: Sequence[FittedPerson]
     return None if all(person.parts is None for person in people) else maps.draw_part_map(canvas, people)
 
 
-def _occlusion(image: FittedImage, canvas: Canvas, people: Sequence[FittedPerson]) -> Picture:
+def _occlusion(image: FittedImage, canvas: Canvas, people: Sequence[FittedPerson]) -> Picture | None:
+    people = [person for person in people if person.silhouette is not None and person.occlusion is not None]
+    if not people:
+        return None
     body, hidden = np.zeros(canvas.size, np.float32), np.zeros(canvas.size, bool)
     for person in people:
         own = np.nan_to_num(canvas.place(person.silhouette, person.square))

@@ -87,9 +87,8 @@ def numbers_of(image: FittedImage) -> str:
     for number, person in enumerate(image.people, start=1):
         name = f"person {number}" if person.track is None else f"person {person.track + 1} of the film"
         before, after = person.keypoint_errors
-        lines.append(
-            f"**{name}**: keypoint error {before:.1f} → {after:.1f} %, "
-            f"{100 * person.occluded:.0f} % hidden{'' if person.kept else ', start kept'}"
-        )
+        hidden = "" if math.isnan(person.occluded) else f", {100 * person.occluded:.0f} % hidden"
+        kept = "" if person.kept else ", start kept"
+        lines.append(f"**{name}**: keypoint error {before:.1f} → {after:.1f} %{hidden}{kept}")
         lines += [f"{metric} {a:.0f} → {b:.0f} mm" for metric, (a, b) in person.errors.items()]
     return "  \n".join(lines)
