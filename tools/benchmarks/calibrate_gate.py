@@ -13,8 +13,13 @@ each trust that features have. Calibrated on the split ``val``, tried on ``test`
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
+import io
 import itertools
+import multiprocessing
+import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -29,8 +34,9 @@ from nbf_fitters.gate.ways import arms, joint_ways, person_ways
 from nbf_render_numba.config import NumbaConfig
 from nbf_render_numba.renderer import NumbaRenderer
 
-LIMITS = [-99.0, -4.0, -3.0, -2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 6.0]
-"""Of scores, whose sigmoid is about how probable it is that a fit helps."""
+LIMITS = [0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -1.5, 2.0, -2.0, 2.5, 3.0, -3.0, 4.0, -4.0, 6.0, -99.0]
+"""Of scores, whose sigmoid is about how probable it is that a fit helps. Of equal ones the first is taken: where
+nobody here was harmed, that is no reason to believe everything."""
 
 STRONG = 5.0
 """Degrees a joint by which a strong start errs."""
@@ -38,22 +44,26 @@ STRONG = 5.0
 
 @dataclass(frozen=True)
 class Fitted:
-    """A case after its fit, with what the gate knows of it."""
+    """A case after its fit, with what the gate knows of it, and would know had the fit been the start.
+
+    From these ``mirrored`` facts it learns what harm looks like, which a good fitter does too seldom to show.
+    """
 
     case: Case
     result: FitResult
     facts: torch.Tensor
+    mirrored: torch.Tensor
 
 
-def joint_rows(body, one: Fitted) -> tuple[torch.Tensor, torch.Tensor]:
-    """Facts and relative gains of all joints of those who were fitted; the root and the ends left out."""
+def joint_rows(body, one: Fitted) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Facts, mirrored ones and relative gains of the joints of those fitted; the root and the ends left out."""
     kept = one.result.kept
     truth, found, start = one.case.truth[kept], one.result.params[kept], one.result.start[kept]
     arm = arms(body, truth)
     use = (arm.norm(dim=-1) > 0).clone()
     use[:, 0] = False
     before, after = (joint_ways(params, truth, arm)[use] for params in (start, found))
-    return one.facts[kept][use], (before - after) / before.mean().clamp_min(1)
+    return one.facts[kept][use], one.mirrored[kept][use], (before - after) / before.mean().clamp_min(1)
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,7 @@ class Whole:
     """People after the joints' rule: facts and errors of those fitted, with and without alignment; how many all are."""
 
     facts: torch.Tensor
+    mirrored: torch.Tensor
     before: torch.Tensor
     after: torch.Tensor
     people: int
@@ -75,7 +86,8 @@ class Whole:
         now = mixed(with_ancestors(rule.joints(facts), body.spec.parents), found, start)
         before, after = (torch.stack(person_ways(body, params, truth)) for params in (start, now))
         strong = one.case.degrees is not None and one.case.degrees <= STRONG
-        return cls(facts[:, 0], before, after, len(kept), strong, one.case.patch)
+        mirrored = one.mirrored[kept][:, 0]
+        return cls(facts[:, 0], mirrored, before, after, len(kept), strong, one.case.patch)
 
 
 def learn(facts: list[torch.Tensor], gains: list[torch.Tensor], strong: list[bool], pull: float = 3e-3) -> torch.Tensor:
@@ -114,12 +126,15 @@ def make_rule(body, fitted: list[Fitted], made: dict) -> Rule:
     """
     careless = [False] * len(fitted)
     rows = [joint_rows(body, one) for one in fitted]
-    joint = learn([row[0] for row in rows], [row[1][None] for row in rows], careless)
+    gains = [row[2][None] for row in rows]
+    facts = [row[0] for row in rows] + [row[1] for row in rows]
+    joint = learn(facts, gains + [-gain for gain in gains], careless * 2)
     best, least = None, (True, float("inf"))
     for joint_limit in LIMITS:
         groups = [Whole.of(body, one, Rule(joint, joint, joint_limit)) for one in fitted]
         gains = [(one.before - one.after) / one.before.mean(-1, keepdim=True).clamp_min(1) for one in groups]
-        person = learn([one.facts for one in groups], gains, [one.strong for one in groups])
+        facts = [one.facts for one in groups] + [one.mirrored for one in groups]
+        person = learn(facts, gains + [-gain for gain in gains], [one.strong for one in groups] + careless)
         for person_limit in LIMITS:
             rule = Rule(joint, person, joint_limit, person_limit, fitted[0].case.trust, made)
             score = judge(rule, groups)
@@ -156,7 +171,8 @@ def fit_all(body, kind: str, cases: list[Case]) -> list[Fitted]:
         result = fitter_of(kind, case, body).fit(case.observation, case.start)
         witness = Witness(body, NumbaRenderer(NumbaConfig()), case.bank, case.trust)
         facts = witness.facts(case.observation, result.start, result.params, result.confidence)
-        out.append(Fitted(case, result, facts))
+        mirrored = witness.facts(case.observation, result.params, result.start, result.confidence)
+        out.append(Fitted(case, result, facts, mirrored))
     return out
 
 
@@ -167,16 +183,55 @@ def let_through(body, one: Fitted, rule: Rule) -> tuple[BodyParams, torch.Tensor
 
 
 def show(body, kind: str, fitted: list[Fitted], rule: Rule) -> None:
-    """Mean errors before, after the fit, and behind the gate."""
+    """Mean errors before, after the fit, and behind the gate; those of all strong starts together at the end."""
     print(f"{kind:42s}    start            fit              gated            people joints kept")
+    strong: dict[str, list[torch.Tensor]] = {}
     for one in fitted:
         params, own = let_through(body, one, rule)
-        rows = [person_ways(body, p, one.case.truth) for p in (one.case.start, one.result.params, params)]
-        words = "  ".join(f"{a.mean():6.1f} / {b.mean():6.1f}" for a, b in rows)
-        worse = " *" if rows[2][0].mean() > rows[0][0].mean() else ""
-        print(
-            f"{one.case.name:42s} {words}  {own[:, 0].float().mean():.2f} {own.float().mean():.2f}{worse}", flush=True
-        )
+        ways = [torch.stack(person_ways(body, p, one.case.truth)) for p in (one.case.start, one.result.params, params)]
+        rows = torch.stack(ways)  # what, aligned or not, person
+        print(line(one.case.name, rows, own), flush=True)
+        if one.case.degrees is not None and one.case.degrees <= STRONG:
+            strong.setdefault("behind a patch" if one.case.patch else "clean", []).append(rows)
+    for where, groups in strong.items():
+        print(line(f"all strong starts, {where}", torch.cat(groups, dim=-1), None), flush=True)
+
+
+def line(name: str, rows: torch.Tensor, own: torch.Tensor | None) -> str:
+    """Means of one group, ``rows`` [3, 2, n]; a star where the gate leaves people worse than they began."""
+    words = "  ".join(f"{apart:6.1f} / {aligned:6.1f}" for apart, aligned in rows.mean(-1).tolist())
+    share = "" if own is None else f"{own[:, 0].float().mean():.2f} {own.float().mean():.2f}"
+    worse = " *" if rows[2, 0].mean() > rows[0, 0].mean() else ""
+    return f"{name:42s} {words}  {share}{worse}"
+
+
+def rules_of(kind: str, options: argparse.Namespace) -> tuple[list[Rule], str]:
+    """The rules for one fitter, one for each trust, and what there is to say of them."""
+    torch.set_num_threads(1)
+    body, split = AnnyBody(), "test" if options.tried else "val"
+    cases = [*ideal_cases(body, options, split, seed=int(bool(options.tried))), *model_cases(body, options, split)]
+    made = {
+        "command": "tools/benchmarks/calibrate_gate.py",
+        "date": datetime.date.today().isoformat(),
+        "split": split,
+        "people": options.people,
+        "pictures": options.pictures,
+        "pipeline": options.pipeline,
+        "weights": options.weights or "the pipeline's",
+    }
+    rules, words, began = [], io.StringIO(), time.perf_counter()
+    with contextlib.redirect_stdout(words):
+        for trust, some in itertools.groupby(cases, key=lambda case: case.trust):
+            fitted = fit_all(body, kind, list(some))
+            if options.tried:
+                rule = read_rule(options.tried, kind, trust)
+            else:
+                groups = {"groups": [one.case.name for one in fitted]}
+                rule = make_rule(body, fitted, made | groups)
+            rules.append(rule)
+            show(body, kind, fitted, rule)
+        print(f"{kind}: {time.perf_counter() - began:.0f} s")
+    return rules, words.getvalue()
 
 
 def main() -> None:
@@ -191,33 +246,16 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=64)
     parser.add_argument("--pipeline", default="demo", help="whose model sees the synthetic set; empty: none")
     parser.add_argument("--weights", help="other weights than the pipeline names")
+    parser.add_argument("--jobs", type=int, default=2, help="fitters at once, each in its own process")
     parser.add_argument("--out", help="where to write the rules")
     parser.add_argument("--try", dest="tried", help="try the rules of this file on the split test instead")
     options = parser.parse_args()
-    torch.set_num_threads(1)
-    body, split = AnnyBody(), "test" if options.tried else "val"
-    cases = [*ideal_cases(body, options, split, seed=int(bool(options.tried))), *model_cases(body, options, split)]
-    made = {
-        "command": "tools/benchmarks/calibrate_gate.py",
-        "date": datetime.date.today().isoformat(),
-        "split": split,
-        "people": options.people,
-        "pictures": options.pictures,
-        "pipeline": options.pipeline,
-        "weights": options.weights or "the pipeline's",
-    }
     rules = {}
-    for kind in options.fitters:
-        rules[kind] = []
-        for trust, some in itertools.groupby(cases, key=lambda case: case.trust):
-            fitted = fit_all(body, kind, list(some))
-            if options.tried:
-                rule = read_rule(options.tried, kind, trust)
-            else:
-                groups = {"groups": [one.case.name for one in fitted]}
-                rule = make_rule(body, fitted, made | groups)
-            rules[kind].append(rule)
-            show(body, kind, fitted, rule)
+    with ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        made = pool.map(rules_of, options.fitters, itertools.repeat(options))
+        for kind, (found, words) in zip(options.fitters, made, strict=False):
+            rules[kind] = found
+            print(words, end="", flush=True)
     if options.out:
         write_rules(options.out, rules)
 

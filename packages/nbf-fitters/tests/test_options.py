@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from fitting_fakes import DenseRenderer, FixedBank, StickBody, disturb, observe, people
+from pydantic import ValidationError
 
 from nbf_core.errors import ConfigError, ShapeError
 from nbf_fitters import priors
@@ -187,3 +188,11 @@ def test_smplify_loosens_its_priors_from_stage_to_stage():
         values = [w[name] for w in weights]
         assert values == sorted(values, reverse=True) and values[-1] == pytest.approx(config.priors[name], rel=0.05)
     assert all("likelihood" not in w and w["keypoints"] == 1.0 for w in weights)
+
+
+def test_smplify_does_without_the_priors_its_stages_weigh():
+    assert all(not stage.weights for stage in SmplifyConfig(priors={}).stages)
+    assert len(SmplifyConfig(priors={}).stages) == len(SmplifyConfig().stages)
+    own = [{"parameters": ["body_pose"], "steps": 1, "weights": {"shape": 2.0}}]
+    with pytest.raises(ValidationError, match="stages.0.weights.shape"):
+        SmplifyConfig(priors={}, stages=own)

@@ -85,6 +85,7 @@ def test_frames_cost_what_they_turn_and_one_frame_nothing():
     # Rows 1 and 2 of a turn about z: 1 - cos, sin, sin, 1 - cos.
     torch.testing.assert_close(cost, torch.tensor([0.0, 2 * (1 - math.cos(0.1)) + 2 * math.sin(0.1), 0.0]))
     assert prior(BodyParams.neutral(1)).tolist() == [0]
+    assert prior(BodyParams.neutral(0)).shape == (0,)
 
 
 @pytest.mark.parametrize(

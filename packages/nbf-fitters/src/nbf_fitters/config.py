@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -214,6 +214,14 @@ class SmplifyConfig(StagedConfig):
     start_stage: StageConfig = Field(default_factory=_camera_stage)
     stages: tuple[StageConfig, ...] = Field(default_factory=_annealed, min_length=1)
     starts_by: Literal["cost", "short-fit", "fit"] = "fit"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _runs(cls, given: Any) -> Any:
+        """The runs weigh the shape prior by stage: not where somebody does without it."""
+        if isinstance(given, dict) and "stages" not in given and "shape" not in given.get("priors", {"shape": 0.0}):
+            return given | {"stages": tuple(stage.model_copy(update={"weights": {}}) for stage in _annealed())}
+        return given
 
 
 class GaussianPoseConfig(Config):

@@ -117,7 +117,8 @@ class SmoothJointsPrior:
 
     def __call__(self, params: BodyParams) -> Float[Tensor, "b"]:
         rows = roma.rotvec_to_rotmat(params.body_pose)[..., :2, :].flatten(1)
-        return F.pad((rows[1:] - rows[:-1]).abs().sum(-1), (1, 0))
+        # Each row against the one before, the first against itself: nobody is zero rows, not one.
+        return (rows - torch.cat([rows[:1], rows[:-1]])).abs().sum(-1)
 
 
 def _euler(rotation: Float[Tensor, "*b 3 3"]) -> Float[Tensor, "*b 3"]:

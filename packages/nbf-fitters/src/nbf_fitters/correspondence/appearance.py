@@ -39,7 +39,7 @@ def draw(body: BodyModel, renderer: Renderer, params: BodyParams, observation: O
     kernels = Kernels(
         means=output.kernels,
         precision=output.kernels.new_full(output.kernels.shape[:2], spec.kernel_precision),
-        faces=spec.kernel_faces.to(points.device).expand(people, -1, -1),
+        faces=tables.faces.expand(people, -1, -1),
     )
     drawn = renderer.render(kernels, observation.camera, output.kernels.new_ones(people, spec.kernels, 1))
     fragments, silhouette = drawn.fragments, drawn.silhouette

@@ -12,7 +12,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from nbf_core.types import BodyParams, Observation
+from nbf_fitters.correspondence.anchors import rescaled
 from nbf_fitters.correspondence.config import CorrespondenceConfig, ScheduleConfig
+from nbf_fitters.correspondence.flips import better, flipped, misfits
+from nbf_fitters.correspondence.hidden import outlined
 from nbf_fitters.correspondence.matching import (
     Matches,
     Pixels,
@@ -33,7 +36,7 @@ from nbf_fitters.correspondence.problem import (
     view,
 )
 from nbf_fitters.correspondence.records import Prior, Problem, Schedule, Solution, State, at, choose, put, select
-from nbf_fitters.correspondence.reference import pose
+from nbf_fitters.correspondence.reference import flat, pose, posed
 from nbf_fitters.correspondence.starts import parts_start
 from nbf_fitters.correspondence.tables import SkinnedPoints, Tables
 from nbf_fitters.starts import two_sided
@@ -44,6 +47,9 @@ AGREES = 2.0
 
 NOISE_SLACK = 6.0
 """By how much more energy is enough where features are noisy, per squared length of the noise."""
+
+
+Radii = tuple[float, ...]
 
 
 class Seen(NamedTuple):
@@ -65,6 +71,7 @@ class Setting:
     threads: int
     mirror_joints: tuple[int, ...]
     keypoint_weights: Mapping[str, Tensor]
+    hidden: tuple[int, ...]
 
     def product_dtype(self, device: torch.device) -> torch.dtype:
         """The dtype of the large product of features."""
@@ -82,9 +89,11 @@ class ChunkFit:
         self.setting, self.observation, self.given = setting, observation, given
         self.people, self.start = len(given.transl), to_state(given)
         self.pixel = REFERENCE_SIZE / max(observation.camera.size)
+        # Of features half as good half as many pixels are right, and each deserves half the weight.
+        self.say, self.sound = setting.trust**2, setting.trust >= setting.config.features_alone
         self.seen = self._look()
         config, weights = setting.config, setting.keypoint_weights[observation.keypoint_set]
-        self.points = keypoint_record(config, observation, weights, keypoints)
+        self.points = keypoint_record(config, observation, weights, keypoints, setting.hidden)
         self.body, self.view = body_record(setting.tables), view(observation.camera)
 
     def _look(self) -> Seen:
@@ -106,25 +115,28 @@ class ChunkFit:
         """What these matches say, with the start as it was given for a prior."""
         config, tables = self.setting.config, self.setting.tables
         shown = refine(pixels, matches, tables, noise[pixels.person])
-        weight = config.pixel_weight * self.setting.trust * self.pixel**2
+        weight = config.pixel_weight * self.say * self.pixel**2
         trust = torch.full_like(pixels.clutter, weight)
         weights = self.setting.keypoint_weights["openpose-25"]
-        limbs = limbs_seen(pixels, matches, tables, weights, self.people, config.limb_weight * self.setting.trust)
+        firm = config.limb_weight * self.say * self.sound
+        limbs = limbs_seen(pixels, matches, tables, weights, self.people, firm)
         seen = evidence(pixels, shown, self.people, trust)
         prior = prior_record(config, self.start, self.setting.gaussian)
         return Problem(self.body, self.view, seen, self.points, limbs, prior)
 
     def run(self) -> tuple[Problem, Solution]:
-        """The fit: the last problem and its solution."""
-        pixels, matches = self.seen.pixels, best(self.seen.scores)
-        shown = matches.similarity > pixels.clutter
-        pixels, matches = pixels[shown], matches[shown]
+        """The fit: the last problem and its solution. Features that are not sound come after keypoints, near them."""
+        config, scores = self.setting.config, best(self.seen.scores)
+        shown = scores.similarity > self.seen.pixels.clutter
+        pixels, matches = self.seen.pixels[shown], scores[shown]
         noise = noise_level(matches.similarity, pixels.person, self.people)
-        problem, state = self._explore(self.problem(pixels, matches, noise), noise)
-        solution = self._solve(problem, state, self.setting.config.polish)
-        again = (noise > self.setting.config.rematch_noise).nonzero()[:, 0]
+        none = slice(None if self.sound else 0)
+        problem, state = self._explore(self.problem(pixels[none], matches[none], noise), noise)
+        problem, solution = self._polish(self._rescale(problem, state), state)
+        again = noise > config.rematch_noise if self.sound else torch.ones_like(noise, dtype=torch.bool)
+        again, radii = again.nonzero()[:, 0], config.rematch if self.sound else config.near
         if len(again) and len(pixels.person):
-            problem, solution = self._rematch(problem, solution, noise, again)
+            problem, solution = self._rematch(problem, solution, noise, again, radii)
         return problem, solution
 
     def _explore(self, problem: Problem, noise: Float[Tensor, "b"]) -> tuple[Problem, State]:
@@ -132,13 +144,13 @@ class ChunkFit:
 
         Returns the problem anchored to the start chosen, and the state found from it.
         """
-        config, place = self.setting.config, problem.evidence.place
-        even = (place.floor().sum(-1) % 2 == 0).to(place)
-        thin = problem._replace(evidence=problem.evidence._replace(trust=2 * even * problem.evidence.trust))
+        config, thin = self.setting.config, thinned(problem)
         twin = to_state(two_sided(self.given, self.setting.mirror_joints))
         least = torch.full_like(self.start.shift[:, 0], torch.inf)
         state, anchor, left = self.start, self.start, torch.arange(self.people, device=least.device)
         for name in config.starts:
+            if name.startswith("parts") and not self.sound and name != config.starts[0]:
+                continue
             here = select(thin, left)
             held = at(twin if name.endswith("two-sided") else self.start, left)
             begin = parts_start(here, held) if name.startswith("parts") else held
@@ -154,18 +166,61 @@ class ChunkFit:
                 break
         return problem._replace(prior=anchored(problem.prior, anchor)), state
 
+    def _rescale(self, problem: Problem, state: State) -> Problem:
+        """Anchors as loose as the start proves to be wrong."""
+        config = self.setting.config
+        scales = self.schedule(config.explore)
+        matrix = self.setting.solver.normal_matrix(thinned(problem), state, scales, self.setting.threads)
+        return problem._replace(prior=rescaled(problem.prior, state, matrix, config.start_error))
+
+    def _polish(self, problem: Problem, state: State) -> tuple[Problem, Solution]:
+        """Fit, misfits turned over, and again with the outline where unseen limbs left it."""
+        config = self.setting.config
+        solution = self._turn_over(problem, self._solve(problem, state, config.polish))
+        for _ in range(config.outline_rounds):
+            weight = config.outline_weight * self.say
+            points, outside = outlined(problem, solution.state, self.setting.hidden, weight, self.pixel)
+            people = outside.nonzero()[:, 0]
+            if not len(people):
+                break
+            old, new = problem.points, points
+            rows = {
+                name: getattr(old, name).index_copy(0, people, getattr(new, name)[people])
+                for name in ("place", "trust")
+            }
+            problem = problem._replace(points=old._replace(**rows))
+            part = self._solve(select(problem, people), at(solution.state, people), config.polish)
+            solution = _put(solution, part, people)
+        return problem, solution
+
+    def _turn_over(self, problem: Problem, solution: Solution) -> Solution:
+        """Whoever has a part that misses its pixels: with this part, or the one above it, turned over in depth."""
+        config, below = self.setting.config, self.setting.tables.below.double()
+        if not self.sound or config.flip_misfit <= 0:
+            return solution
+        people, joint = misfits(problem, solution.state, config.flip_misfit, self.pixel)
+        if not len(people):
+            return solution
+        mine, begin = select(problem, people), at(solution.state, people)
+        for _ in range(2):
+            other = self._solve(mine, flipped(mine, begin, joint, below), config.polish)
+            solution = better(solution, other, people)
+            joint = problem.body.parents[joint].clamp_min(0)
+        return solution
+
     def _rematch(
-        self, problem: Problem, solution: Solution, noise: Float[Tensor, "b"], people: Int[Tensor, "n"]
+        self, problem: Problem, solution: Solution, noise: Float[Tensor, "b"], people: Int[Tensor, "n"], radii: Radii
     ) -> tuple[Problem, Solution]:
-        """Match the pixels of ``people`` again near where the fit puts the kernels, and fit again."""
+        """Match the pixels of ``people`` within ``radii`` of where the fit puts the kernels, and fit again."""
         wanted = torch.isin(self.seen.pixels.person, people)
         pixels, scores = self.seen.pixels[wanted], self.seen.scores[wanted]
         prior = problem.prior
-        for radius in self.setting.config.rematch:
+        for radius in radii:
             projected = self._kernels(problem, solution.state)
             matches, near = nearby(scores, pixels, projected, radius / self.pixel)
             near &= matches.similarity > pixels.clutter
-            fresh = self.problem(pixels[near], matches[near], noise)._replace(prior=prior)
+            fresh = self.problem(pixels[near], matches[near], noise)
+            fresh = fresh._replace(prior=prior, points=problem.points)
             part = self._solve(select(fresh, people), at(solution.state, people), self.setting.config.polish)
             solution = _put(solution, part, people)
             problem = _merged(problem, fresh, people)
@@ -195,6 +250,13 @@ class ChunkFit:
         return (close & (seen.trust > 0)).sum(-1)
 
 
+def thinned(problem: Problem) -> Problem:
+    """Every other pixel, at twice the weight."""
+    place, trust = problem.evidence.place, problem.evidence.trust
+    even = (place.floor().sum(-1) % 2 == 0).to(place)
+    return problem._replace(evidence=problem.evidence._replace(trust=2 * even * trust))
+
+
 def anchored(prior: Prior, start: State) -> Prior:
     """The same expectations about another start."""
     return prior._replace(rotations=start.rotations, betas=start.betas, shift=start.shift)
@@ -202,12 +264,8 @@ def anchored(prior: Prior, start: State) -> Prior:
 
 def projected(problem: Problem, state: State, points: SkinnedPoints) -> Float[Tensor, "b n 2"]:
     """Skinned points of each person in the picture."""
-    world = pose(problem.body, state)
     rest = points.rest + torch.einsum("bnds,bs->bnd", points.directions, state.betas)
-    blend = (points.weights @ world.turn.flatten(2)).unflatten(-1, (3, 3))
-    place = (blend @ rest[..., None])[..., 0] + points.weights @ world.offset
-    flat = place[..., :2] / torch.maximum(place[..., 2], problem.camera.nearest[:, None])[..., None]
-    return flat * problem.camera.focal[:, None] + problem.camera.center[:, None]
+    return flat(problem.camera, posed(pose(problem.body, state), rest, points.weights))
 
 
 def _put(whole: Solution, part: Solution, people: Int[Tensor, "n"]) -> Solution:

@@ -13,7 +13,7 @@ from nbf_fitters.correspondence.reference import base_levers, normal_matrix, pos
 def blind(problem: Problem) -> Problem:
     """The same problem with nothing seen: the prior alone. The root is anchored as the other joints are."""
     anchor = problem.prior.anchor.clone()
-    anchor[0] = anchor[1:].mean()
+    anchor[:, 0] = anchor[:, 1:].mean(-1)
     return problem._replace(
         evidence=type(problem.evidence)(*(value[:, :1] * 0 for value in problem.evidence)),
         points=problem.points._replace(trust=problem.points.trust * 0),

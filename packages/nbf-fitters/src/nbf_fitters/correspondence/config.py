@@ -56,12 +56,23 @@ def _polish() -> ScheduleConfig:
 class CorrespondenceConfig(Config):
     """The ``correspondence`` fitter.
 
-    Weights are inverse variances, so that the terms compare: ``pixel_weight`` of one pixel (1 / px^2, lowered because
-    the errors of neighbours are alike), ``keypoint_weight`` of a keypoint of confidence 1 (both in pixels of a map
-    of 80), ``limb_weight`` of a limb's direction outside the bin seen, ``anchor_weight`` of a joint's turn away from
-    the start (1 / rad^2), ``root_weight`` of the root's, ``shape_anchor`` and ``shape_weight`` of a shape
-    coefficient against the start's and the mean's, ``depth_weight`` of the logarithm of the depth, and in ``priors``
-    the weight of ``gaussian-pose``, the only prior that this fitter takes.
+    Weights are inverse variances times ``gaussian-pose`` in ``priors``, the weight of the only prior that this fitter
+    takes, so that the terms compare: ``pixel_weight`` of one pixel (1 / px^2), ``keypoint_weight`` of a keypoint of
+    confidence 1 (both in pixels of a map of 80), ``limb_weight`` of a limb's direction outside the bin seen,
+    ``anchor_weight`` of a joint's turn away from the start (1 / rad^2), ``root_weight`` of the root's,
+    ``shape_anchor`` and ``shape_weight`` of a shape coefficient against the start's and the mean's, ``depth_weight``
+    of the logarithm of the depth. Anchors are for a start with usual errors; each person's are scaled by how wrong the
+    start proves to be, within ``start_error``: ratios of standard deviations to the usual ones.
+
+    The fitter's trust, squared, multiplies what features weigh. Where trust is below ``features_alone``, keypoints are
+    fitted first; then pixels are matched within the radii ``near`` of that fit, and both are fitted. Orientation
+    bins count for nothing there.
+
+    ``flip_misfit`` (px^2): a person with a part whose pixels miss by more in the mean square is fitted again with this
+    part turned over in depth; 0: nobody is.
+
+    ``outline_weight`` (1 / px^2) pulls unseen limbs outside what is seen of a person into it, where little of the
+    person is outside, in at most ``outline_rounds`` further fits.
 
     ``starts``: one after another is fitted by the schedule ``explore``, until the energy a pixel is below ``enough``
     (px^2, for noiseless features; 0 tries all); the one of least energy is fitted further by ``polish``.
@@ -74,23 +85,28 @@ class CorrespondenceConfig(Config):
     """
 
     matching: MatchingConfig = MatchingConfig()
-    pixel_weight: float = Field(2.0, gt=0)
+    pixel_weight: float = Field(4.0, gt=0)
     keypoint_weight: float = Field(0.5, ge=0)
     keypoint_confidence: float = Field(0.2, ge=0, le=1)
     keypoint_count: int = Field(7, ge=1)
     limb_weight: float = Field(1000.0, ge=0)
-    anchor_weight: float = Field(4.0, ge=0)
-    root_weight: float = Field(1.0, ge=0)
-    shape_anchor: float = Field(4.0, ge=0)
-    shape_weight: float = Field(0.1, ge=0)
+    anchor_weight: float = Field(2.0, ge=0)
+    root_weight: float = Field(2.0, ge=0)
+    start_error: tuple[float, float] = (0.2, 2.0)
+    flip_misfit: float = Field(0.2, ge=0)
+    outline_weight: float = Field(0.2, ge=0)
+    outline_rounds: int = Field(2, ge=0)
+    shape_anchor: float = Field(0.5, ge=0)
+    shape_weight: float = Field(0.02, ge=0)
     depth_weight: float = Field(100.0, ge=0)
-    priors: dict[str, float] = {"gaussian-pose": 0.1}
+    priors: dict[str, float] = {"gaussian-pose": 0.2}
     starts: tuple[CorrespondenceStart, ...] = Field(("estimate", "parts", "two-sided", "parts-two-sided"), min_length=1)
-    enough: float = Field(0.03, ge=0)
+    enough: float = Field(0.02, ge=0)
     explore: ScheduleConfig = Field(default_factory=_explore)
     polish: ScheduleConfig = Field(default_factory=_polish)
     rematch: tuple[float, ...] = (6.0, 4.0, 3.0)
     rematch_noise: float = Field(0.3, ge=0)
+    near: tuple[float, ...] = (4.0,)
     features_alone: float = Field(0.5, ge=0)
     min_pixels: int = Field(20, ge=1)
     batch_size: int = Field(8, ge=1)

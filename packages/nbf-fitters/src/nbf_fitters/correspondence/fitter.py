@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import ModuleType
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from nbf_core.contracts import BodyModel, FeatureBank, Prior, Renderer, SkinnedBodyModel
@@ -19,6 +19,7 @@ from nbf_fitters.correspondence.appearance import draw
 from nbf_fitters.correspondence.chunk import ChunkFit, Setting
 from nbf_fitters.correspondence.confidence import joint_confidence
 from nbf_fitters.correspondence.config import CorrespondenceConfig
+from nbf_fitters.correspondence.hidden import JOINTS
 from nbf_fitters.correspondence.problem import to_params
 from nbf_fitters.correspondence.tables import Tables
 from nbf_fitters.priors import GaussianPosePrior
@@ -34,7 +35,7 @@ class CorrespondenceFitter:
     """Fits people to features and keypoints, independently of one another.
 
     Needs a body that is a :class:`~nbf_core.contracts.SkinnedBodyModel`; ``renderer`` draws the silhouette of the
-    result alone. ``trust`` in [0, 1] multiplies the weight of the features; at 0 the fit is by keypoints.
+    result alone. The square of ``trust`` in [0, 1] multiplies the weight of the features; at 0 the fit is by keypoints.
     ``FitResult.confidence`` is :func:`~nbf_fitters.correspondence.confidence.joint_confidence`; ``trace`` holds the
     energy (``total``) after each step from the start that was chosen. Raises ConfigError where the body cannot tell
     how it is posed, where a prior that is weighed was not handed over, and where the compiled solver is demanded
@@ -120,6 +121,7 @@ class CorrespondenceFitter:
             threads=1 if self.config.threads > 1 else torch.get_num_threads(),
             mirror_joints=spec.mirror_joints,
             keypoint_weights=spec.keypoint_weights,
+            hidden=tuple(spec.joint_names.index(name) for name in JOINTS if name in spec.joint_names),
         )
 
     def tables(self, device: torch.device) -> Tables:
@@ -129,8 +131,17 @@ class CorrespondenceFitter:
         if self._made is None or self._made[0] != key:
             config, clutter = self.config.matching, self.bank.clutter(self.config.matching.clutter_centers)
             handed = (features.to(device), clutter.to(device), self.body.spec, self.body.skinning())
-            self._made = (key, Tables.of(*handed, config.neighbours, config.coarse))
+            self._made = (key, Tables.of(*handed, config.neighbours, config.coarse, self._surface()))
         return self._made[1]
+
+    def _surface(self) -> Float[Tensor, "v 3"] | None:
+        """The body's vertices at rest."""
+        how = self.body.skinning()
+        size = {"joints": len(how.parents) - 1, "shapes": how.joint_directions.shape[-1]}
+        neutral = BodyParams.neutral(1, **size, dtype=how.joints.dtype, device=how.joints.device)
+        with torch.no_grad():
+            vertices = self.body(neutral).vertices
+        return None if vertices is None else vertices[0]
 
     @torch.no_grad()
     def _fit(self, observation: Observation, given: BodyParams, keypoints: Bool[Tensor, "b"]) -> FitResult:

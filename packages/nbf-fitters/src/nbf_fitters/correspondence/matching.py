@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -145,7 +145,21 @@ def refine(pixels: Pixels, matches: Matches, tables: Tables, noise: Float[Tensor
     share = torch.einsum("nij,nj->ni", vectors, torch.einsum("nij,ni->nj", vectors, inner) / (values + ridge))
     share = share - share.mean(-1, keepdim=True)
     share[:, 0] += 1
-    return SkinnedPoints.mixed(tables.kernels, index, share, tables.shapes)
+    points = SkinnedPoints.mixed(tables.kernels, index, share, tables.shapes)
+    return replace(points, rest=onto_surface(points.rest, tables.surface[kernel]))
+
+
+def onto_surface(rest: Float[Tensor, "n 3"], around: Float[Tensor, "n m 6"]) -> Float[Tensor, "n 3"]:
+    """Points moved onto the plane that touches the surface nearest to them.
+
+    A mixture of kernels lies below the surface that they are on: by a centimetre in a forearm, which looks like a
+    thinner and hence differently turned limb.
+    """
+    if not around.shape[1]:
+        return rest
+    nearest = (around[..., :3] - rest[:, None]).square().sum(-1).argmin(-1)
+    place, normal = around[torch.arange(len(rest), device=rest.device), nearest].split(3, dim=-1)
+    return rest + normal * ((place - rest) * normal).sum(-1, keepdim=True)
 
 
 def noise_level(similarity: Float[Tensor, "n"], person: Int[Tensor, "n"], people: int) -> Float[Tensor, "b"]:

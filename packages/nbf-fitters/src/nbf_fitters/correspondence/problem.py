@@ -111,23 +111,28 @@ def limbs_seen(pixels: Pixels, matches: Matches, tables: Tables, weights: Tensor
     return Limbs(combination, edges[..., 0].contiguous(), edges[..., 1].contiguous(), weight * known)
 
 
-def keypoint_record(config: CorrespondenceConfig, observation: Observation, weights: Tensor, usable: Tensor) -> Points:
-    """Detected keypoints of those people for whom they are ``usable``."""
+def keypoint_record(
+    config: CorrespondenceConfig, observation: Observation, weights: Tensor, usable: Tensor, joints: tuple[int, ...]
+) -> Points:
+    """Detected keypoints of those people for whom they are ``usable``; then ``joints``, nothing known of them yet."""
     people = len(observation.features)
+    more = weights.new_zeros(len(joints), weights.shape[1]).double()
+    more[torch.arange(len(joints)), list(joints)] = 1
+    nothing = more.new_zeros(people, len(joints), 2)
     if observation.keypoints is None:
-        nothing = weights.new_zeros(people, 0, 2).double()
-        return Points(weights[:0].double(), nothing, nothing[..., 0])
+        return Points(more, nothing, nothing[..., 0])
     pixel = REFERENCE_SIZE / max(observation.camera.size)
     given = observation.keypoints.double()
     trust = config.keypoint_weight * pixel**2 * given[..., 2] * usable[:, None]
-    return Points(weights.double(), given[..., :2].contiguous(), trust)
+    place = torch.cat([given[..., :2], nothing], dim=1)
+    return Points(torch.cat([weights.double(), more]), place, torch.cat([trust, nothing[..., 0]], dim=1))
 
 
 def prior_record(config: CorrespondenceConfig, state: State, gaussian: tuple[Tensor, Tensor] | None) -> Prior:
     """What is expected; ``gaussian`` is mean and precision of the pose."""
     rotations, shift, betas = state
-    anchor = shift.new_full((rotations.shape[1],), config.anchor_weight)
-    anchor[0] = config.root_weight
+    anchor = shift.new_full(rotations.shape[:2], config.anchor_weight)
+    anchor[:, 0] = config.root_weight
     weight = config.priors.get("gaussian-pose", 0.0)
     if gaussian is None or weight <= 0:
         mean, precision = shift.new_zeros(0), shift.new_zeros(0, 0)
@@ -140,7 +145,7 @@ def prior_record(config: CorrespondenceConfig, state: State, gaussian: tuple[Ten
         betas=betas,
         shift=shift,
         anchor=anchor,
-        shape_anchor=shift.new_tensor(config.shape_anchor),
+        shape_anchor=shift.new_full(depth.shape, config.shape_anchor),
         shape=shift.new_tensor(config.shape_weight),
         shift_anchor=torch.stack([place, place, depth], dim=-1),
         mean=mean,

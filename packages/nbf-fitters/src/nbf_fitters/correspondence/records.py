@@ -63,8 +63,8 @@ class Prior(NamedTuple):
     rotations: Array  # [b, j, 3, 3]
     betas: Array  # [b, s]
     shift: Array  # [b, 3]
-    anchor: Array  # [j]
-    shape_anchor: Array  # []
+    anchor: Array  # [b, j]
+    shape_anchor: Array  # [b]
     shape: Array  # []
     shift_anchor: Array  # [b, 3]
     mean: Array  # [n] or [0]
@@ -107,7 +107,7 @@ class Solution(NamedTuple):
     trace: Array  # [steps, b] the energy after each step, the last one repeated where fewer were made
 
 
-PERSONAL = ("rotations", "betas", "shift", "shift_anchor")
+PERSONAL = ("rotations", "betas", "shift", "anchor", "shape_anchor", "shift_anchor")
 """Fields of the prior with one row a person."""
 
 

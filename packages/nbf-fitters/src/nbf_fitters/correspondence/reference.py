@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from nbf_fitters.correspondence.records import Body, Problem, Schedule, Solution, State, choose
+from nbf_fitters.correspondence.records import Body, Problem, Schedule, Solution, State, View, choose
 
 DAMPING, LEAST, MOST = 1e-3, 1e-7, 1e6
 """Levenberg's damping at the beginning of a stage, and its bounds."""
@@ -86,6 +86,18 @@ def levers(body: Body, world: World, betas, rest, directions, weights) -> Levers
     blend = torch.einsum("bnj,bjde->bnde", weights, world.turn)
     by_shape = blend @ directions + torch.einsum("bnj,bjds->bnds", weights, world.offset_shape)
     return Levers(moment.sum(2), arm, by_shape)
+
+
+def posed(world: World, rest: Float[Tensor, "b n 3"], weights: Tensor) -> Float[Tensor, "b n 3"]:
+    """Where skinned points are, alone: ``weights`` [b, n, j]."""
+    blend = (weights @ world.turn.flatten(2)).unflatten(-1, (3, 3))
+    return (blend @ rest[..., None])[..., 0] + weights @ world.offset
+
+
+def flat(camera: View, place: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n 2"]:
+    """Their pixels."""
+    rays = place[..., :2] / torch.maximum(place[..., 2], camera.nearest[:, None])[..., None]
+    return rays * camera.focal[:, None] + camera.center[:, None]
 
 
 def combined(combination: Float[Tensor, "n m"], points: Levers) -> Levers:
@@ -189,9 +201,9 @@ def _priors(problem: Problem, state: State, world: World, total: _Sum, build: bo
     prior, joints = problem.prior, len(problem.body.parents)
     people, last = len(state.shift), 3 * joints
     turn = roma.rotmat_to_rotvec(state.rotations @ prior.rotations.mT)
-    total.energy += 0.5 * (prior.anchor[:, None] * turn.square()).sum((1, 2))
+    total.energy += 0.5 * (prior.anchor[..., None] * turn.square()).sum((1, 2))
     away = state.betas - prior.betas
-    shape = prior.shape_anchor * away.square() + prior.shape * state.betas.square()
+    shape = prior.shape_anchor[:, None] * away.square() + prior.shape * state.betas.square()
     moved = state.shift - prior.shift
     total.energy += 0.5 * shape.sum(-1) + 0.5 * (prior.shift_anchor * moved.square()).sum(-1)
     pose_known = len(prior.mean) > 0
@@ -207,15 +219,15 @@ def _priors(problem: Problem, state: State, world: World, total: _Sum, build: bo
     index = torch.arange(joints, device=turn.device)
     wide[:, index, :, index] = own.transpose(0, 1)
     every = torch.cat([wide.flatten(3).flatten(1, 2), turn.new_zeros(people, last, 3 + len(away[0]))], dim=-1)
-    total.add(turn.flatten(1), every, prior.anchor.repeat_interleave(3).expand(people, -1))
+    total.add(turn.flatten(1), every, prior.anchor.repeat_interleave(3, dim=-1))
     if pose_known:
         wide[:, index, :, index] = _joint_rows(problem, world, vectors).transpose(0, 1)
         derivative = wide[:, 1:].flatten(3).flatten(1, 2)
         total.matrix[:, :last, :last] += derivative.mT @ prior.precision @ derivative
         total.gradient[:, :last] += (derivative.mT @ pull[..., None])[..., 0]
-    tail = torch.cat([prior.shift_anchor, (prior.shape_anchor + prior.shape).expand_as(away)], dim=-1)
+    tail = torch.cat([prior.shift_anchor, (prior.shape_anchor[:, None] + prior.shape).expand_as(away)], dim=-1)
     total.matrix[:, last:, last:] += torch.diag_embed(tail)
-    pulled = prior.shape_anchor * away + prior.shape * state.betas
+    pulled = prior.shape_anchor[:, None] * away + prior.shape * state.betas
     total.gradient[:, last:] += torch.cat([prior.shift_anchor * moved, pulled], dim=-1)
 
 

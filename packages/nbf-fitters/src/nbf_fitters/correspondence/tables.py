@@ -13,6 +13,9 @@ from nbf_core.conventions import LIMB_JOINTS
 from nbf_core.types import BodySpec, Skinning
 from nbf_core.types.tree import TensorRecord
 
+SURFACE = 16
+"""How many points of the surface around each kernel are kept."""
+
 
 @dataclass(frozen=True)
 class SkinnedPoints(TensorRecord):
@@ -66,6 +69,36 @@ def neighbours(spec: BodySpec, count: int) -> Int[Tensor, "k n"]:
     return torch.where(value.isfinite(), index, own)
 
 
+def surface_near(spec: BodySpec, vertices: Float[Tensor, "v 3"] | None) -> Float[Tensor, "k m 6"]:
+    """Points of the surface at rest around each kernel and their normals; none where the body has no vertices.
+
+    Only vertices that belong to the kernel or to its neighbours over the surface.
+    """
+    if vertices is None or len(vertices) != len(spec.vertex_kernels):
+        return torch.zeros(spec.kernels, 0, 6)
+    vertices, device = vertices.double(), vertices.device
+    a, b, c = vertices[spec.faces.to(device)].unbind(1)
+    across = torch.linalg.cross(b - a, c - a)
+    normals = torch.zeros_like(vertices)
+    for corner in spec.faces.to(device).unbind(1):
+        normals.index_add_(0, corner, across)
+    normals = F.normalize(normals, dim=-1)
+    near = spec.kernel_adjacency.to(device) | torch.eye(spec.kernels, dtype=torch.bool, device=device)
+    distance = torch.cdist(spec.kernel_rest.to(vertices), vertices)
+    distance = distance.masked_fill(~near[:, spec.vertex_kernels.to(device)], torch.inf)
+    value, index = distance.topk(min(SURFACE, len(vertices)), largest=False)
+    index = torch.where(value.isfinite(), index, index[:, :1])
+    return torch.cat([vertices, normals], dim=1)[index]
+
+
+def middles(skinning: Skinning) -> Float[Tensor, "j 3"]:
+    """The middle, at rest, of the kernels that move with each joint or with those below it."""
+    share = skinning.kernel_weights.clone()
+    for joint in range(len(skinning.parents) - 1, 0, -1):
+        share[:, skinning.parents[joint]] += share[:, joint]
+    return share.mT @ skinning.kernels / share.sum(0)[:, None].clamp_min(1e-9)
+
+
 def coarse_classes(spec: BodySpec, orientations: int, count: int) -> Int[Tensor, "n"]:
     """About ``count`` classes (kernel times orientations + orientation) spread over the body, by farthest points."""
     rest = spec.kernel_rest
@@ -85,7 +118,8 @@ class Tables(TensorRecord):
 
     ``features`` [k, o, c] are unit vectors. ``vectors`` and ``values`` are the eigenvectors and eigenvalues of the
     centred Gram matrices of each class's ``n`` neighbours: with them a pixel's place between the kernels is a
-    few multiplications whatever the noise. ``kernels`` are the packed kernel points, ``base`` joints and markers.
+    few multiplications whatever the noise. ``kernels`` are the packed kernel points, ``base`` joints and markers,
+    ``surface`` is that of :func:`surface_near`, ``below`` that of :func:`middles`.
     """
 
     features: Float[Tensor, "k o c"]
@@ -96,10 +130,13 @@ class Tables(TensorRecord):
     values: Float[Tensor, "k o n"]
     kernels: Float[Tensor, "k d"]
     limbs: Int[Tensor, "k"]
+    faces: Int[Tensor, "f 3"]
     base: SkinnedPoints
     parents: tuple[int, ...]
     joints: Float[Tensor, "j 3"]
     joint_directions: Float[Tensor, "j 3 s"]
+    surface: Float[Tensor, "k v 6"]
+    below: Float[Tensor, "j 3"]
 
     @property
     def shapes(self) -> int:
@@ -115,6 +152,7 @@ class Tables(TensorRecord):
         skinning: Skinning,
         near: int,
         coarse: int,
+        vertices: Float[Tensor, "v 3"] | None = None,
     ) -> Tables:
         """From the bank's features; everything else follows. In float32, on the bank's device."""
         bank = F.normalize(bank.detach().float(), dim=-1)
@@ -134,10 +172,13 @@ class Tables(TensorRecord):
             values=values.float().clamp_min(0),
             kernels=packed(kernel_points(how)),
             limbs=spec.kernel_limbs.to(device),
+            faces=spec.kernel_faces.to(device),
             base=base_points(how),
             parents=how.parents,
             joints=how.joints,
             joint_directions=how.joint_directions,
+            surface=surface_near(spec, vertices).to(bank),
+            below=middles(how),
         )
 
 
