@@ -1,4 +1,4 @@
-"""What every package must have, and that it declares what it imports."""
+"""What every package must have; that it and its tests declare what they import; that nothing private is imported."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ def problems(root: Path) -> list[str]:
         data = tomllib.loads(file.read_text(encoding="utf-8"))
         found += [f"{folder.name}: {problem}" for problem in _form(folder, data)]
         found += [f"{folder.name}: {problem}" for problem in _imports(folder, data["project"], owners)]
+        found += [f"{folder.name}: {problem}" for problem in _test_imports(folder, data, owners)]
+        found += [f"{folder.name}: {problem}" for problem in _private_imports(folder)]
     return found
 
 
@@ -55,10 +57,7 @@ def _form(folder: Path, data: dict) -> list[str]:
 
 
 def _imports(folder: Path, project: dict, owners: dict[str, list[str]]) -> list[str]:
-    texts = list(project.get("dependencies", []))
-    for extra in project.get("optional-dependencies", {}).values():
-        texts += extra
-    declared = {canonicalize_name(Requirement(text).name) for text in texts}
+    declared = {canonicalize_name(Requirement(text).name) for text in _declared(project)}
     own = project["name"].replace("-", "_")
     found = []
     for module, file in sorted(imported_modules(folder / "src").items()):
@@ -70,16 +69,54 @@ def _imports(folder: Path, project: dict, owners: dict[str, list[str]]) -> list[
     return found
 
 
+def _test_imports(folder: Path, data: dict, owners: dict[str, list[str]]) -> list[str]:
+    """Tests may import what the package declares, and what its dependency group ``test`` names."""
+    declared = {canonicalize_name(Requirement(text).name) for text in _declared(data["project"])}
+    declared |= {
+        canonicalize_name(Requirement(text).name) for text in data.get("dependency-groups", {}).get("test", ())
+    }
+    local = {path.stem for path in (folder / "tests").rglob("*")} | {folder.name.replace("-", "_")}
+    found = []
+    for module, file in sorted(imported_modules(folder / "tests").items()):
+        names = {canonicalize_name(owner) for owner in owners.get(module, [module])}
+        optional = re.search(rf'importorskip\(\s*"{module}\b', file.read_text(encoding="utf-8"))
+        if module not in local | sys.stdlib_module_names and not names & declared and not optional:
+            found.append(f"{file.relative_to(folder)} imports {module}, which the dependency group test lacks")
+    return found
+
+
+def _private_imports(folder: Path) -> list[str]:
+    """What begins with an underscore belongs to its package alone, and to that package's tests."""
+    own = folder.name.replace("-", "_")
+    found = []
+    for file in sorted([*(folder / "src").rglob("*.py"), *(folder / "tests").rglob("*.py")]):
+        for name in sorted(set(_names(file))):
+            top, *rest = name.split(".")
+            if top.startswith("nbf_") and top != own and any(part.startswith("_") for part in rest):
+                found.append(f"{file.relative_to(folder)} imports {name}, which is private")
+    return found
+
+
+def _names(file: Path) -> list[str]:
+    """Everything that a file imports, with dots; of ``from a import b`` it is ``a.b``."""
+    names = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def _declared(project: dict) -> list[str]:
+    extras = project.get("optional-dependencies", {}).values()
+    return [*project.get("dependencies", []), *(text for texts in extras for text in texts)]
+
+
 def imported_modules(folder: Path) -> dict[str, Path]:
     """Top-level modules imported anywhere below a folder, each with one file that does."""
     found: dict[str, Path] = {}
     for file in sorted(folder.rglob("*.py")):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.level == 0:
-                names = [node.module or ""]
-            for name in names:
-                found.setdefault(name.partition(".")[0], file)
+        for name in _names(file):
+            found.setdefault(name.partition(".")[0], file)
     return found

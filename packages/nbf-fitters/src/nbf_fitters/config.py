@@ -27,7 +27,8 @@ class LikelihoodConfig(Config):
 
     ``soft`` and ``simple`` are the published forms (with and without unknown occlusion), ``mixture`` sums
     the likelihoods of the kernels a pixel sees. ``weight`` is that of the term, ``temperature`` and ``eps``
-    belong to the mixture: the contrastive loss's T, and the share of clutter inside the silhouette.
+    belong to the mixture: the contrastive loss's T, and the share of clutter inside the silhouette; ``segmentation``
+    lets the observation's silhouette, where it has one, speak for clutter beside the features.
     """
 
     form: Literal["mixture", "soft", "simple"] = "mixture"
@@ -36,6 +37,7 @@ class LikelihoodConfig(Config):
     eps: float = Field(0.3, gt=0)
     clutter_centers: int = Field(1, ge=1)
     detach_orientation: bool = True
+    segmentation: bool = True
 
 
 class KeypointsConfig(Config):

@@ -26,6 +26,10 @@ class FeatureLikelihood:
 
     ``features`` are the maps [b, c, h, w], ``bank`` the kernels' features [k, o, c], ``clutter`` those of the
     background [m, c]; all are normalised here. Raises ShapeError where the channels differ.
+
+    ``seen`` is the probability [b, h, w] that a pixel shows the body, where something segmented the image. In the
+    mixture the background is then as much more likely as the segmentation says, where it speaks for background: a
+    feature map is smooth, pixels beside the body look like it, and by features alone it is drawn too large.
     """
 
     def __init__(
@@ -34,10 +38,14 @@ class FeatureLikelihood:
         features: Float[Tensor, "b c h w"],
         bank: Float[Tensor, "k o c"],
         clutter: Float[Tensor, "m c"],
+        seen: Float[Tensor, "b h w"] | None = None,
     ):
         self.config = config
         self.table = SimilarityTable(features, bank, clutter)
         self.clutter = self.table.clutter
+        if seen is not None and config.segmentation and config.form == "mixture":
+            against = -torch.logit(seen.to(self.clutter).reshape(-1), eps=1e-4)
+            self.clutter = self.clutter + config.temperature * against.clamp_min(0)
         self.people, self.pixels = len(features), features[0, 0].numel()
         self._constant = self.clutter.view(self.people, -1).mean(-1)
 

@@ -64,7 +64,7 @@ class Objective:
         config = self.config.likelihood
         with torch.no_grad():
             bank, clutter = self._bank.features.detach(), self._bank.clutter(config.clutter_centers).detach()
-            return FeatureLikelihood(config, self.observation.features, bank, clutter)
+            return FeatureLikelihood(config, self.observation.features, bank, clutter, self.observation.silhouette)
 
     @cached_property
     def _vertices(self) -> Float[Tensor, "b k 3"]:

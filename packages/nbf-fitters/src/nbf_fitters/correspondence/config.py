@@ -107,7 +107,7 @@ class CorrespondenceConfig(Config):
     rematch: tuple[float, ...] = (6.0, 4.0, 3.0)
     rematch_noise: float = Field(0.3, ge=0)
     near: tuple[float, ...] = (4.0,)
-    features_alone: float = Field(0.5, ge=0)
+    features_alone: float = Field(0.9, ge=0)
     min_pixels: int = Field(20, ge=1)
     batch_size: int = Field(8, ge=1)
     threads: int = Field(1, ge=1)
