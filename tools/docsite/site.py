@@ -17,7 +17,8 @@ GUIDES = (
     "fit-a-photo", "viewing", "train-your-own", "smpl-and-3dpw", "published-tables", "writing-a-plugin",
 )  # fmt: skip
 TOPICS = (
-    "architecture", "conventions", "renderer", "fitting", "training", "benchmarks", "swapping", "real-people",
+    "architecture", "conventions", "renderer", "fitting", "training", "small-model", "benchmarks", "swapping",
+    "real-people",
 )  # fmt: skip
 DATA = ("humandata", "smpl")
 PACKAGES = ("packages", "versions", "third-party")

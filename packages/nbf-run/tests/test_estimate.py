@@ -66,7 +66,7 @@ def test_a_crop_of_the_wrong_size_is_named():
         ({"correct_side": None}, 0),
         ({"correct_side": float("nan")}, 0),
         ({"correct_side": 0.5}, 0),
-        ({"correct_side": 0.825}, 0.5**1.5),
+        ({"correct_side": 0.85}, 0.5**2.5),
         ({"correct_side": 1.0}, 1),
     ],
 )
