@@ -16,6 +16,7 @@ from nbf_core.plugins import ComponentEntry, hookimpl
 from nbf_run.bench import bench, print_report, rebuild
 from nbf_run.bench.files import read_table
 from nbf_run.bench.tables import missing_lines
+from nbf_run.trust import trust
 
 OFF = 23 / 24  # the pelvis does not move
 
@@ -100,8 +101,7 @@ def test_visible_joints_are_told_apart(finished):
 
 def test_each_method_gets_what_it_asks_for(pipeline, tmp_path):
     bench(pipeline, tmp_path / "out", [("bench.samples", 1), ("bench.matrix", [{"protocols": ["clean"]}])])
-    # What correct_side = .825 deserves: half the way up, to the power of 1.5.
-    deserved = pytest.approx(0.5**1.5)
+    deserved = pytest.approx(trust({"correct_side": 0.825}))
     assert Fitter.seen == [(deserved, True, 0.02), (1.0, False, 0.04), (deserved, True, 0.02)]
 
 
