@@ -18,6 +18,7 @@ from nbf_run import run_info, tasks
 from nbf_run.cli.main import run
 from nbf_run.report.credits import Credit, read_credits
 from nbf_run.tasks import demo_to, fit_to, shipped_credits, shipped_photos
+from nbf_run.trust import trust
 
 
 @pytest.fixture
@@ -146,7 +147,7 @@ def test_demo_refuses_samples_that_do_not_exist(
 
 def test_python_api(pipeline: Path, photo: Path, bright: np.ndarray):
     loaded = nbf_run.load(pipeline)
-    assert loaded.fitter.trust == pytest.approx(0.8**1.5)
+    assert loaded.fitter.trust == pytest.approx(trust({"correct_side": 0.9}))
     by_path, by_array = loaded.fit([photo, bright])
     assert np.allclose(by_path.people[0].fitted.vertices, by_array.people[0].fitted.vertices)
     with pytest.raises(InputError, match="no person found"):
