@@ -61,11 +61,11 @@ KNOWN_PROVIDERS: dict[str, dict[str, str]] = {
                     "3dnbf-stage1",
                     "3dnbf-stage2",
                 ),
-                *("bench", "film", "swap", "table1-methods", "table2-fitters", "table3-ablations", "all"),
+                *("bench", "film", "swap", "evaluation", "table1-methods", "table2-fitters", "table3-ablations", "all"),
             ),
             "nbf-run",
         ),
-        "small": "nbf-model-small",
+        **dict.fromkeys(("small", "small-fine"), "nbf-model-small"),
     },
 }
 
