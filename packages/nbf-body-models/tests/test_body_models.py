@@ -272,6 +272,7 @@ def test_published_kernels_come_from_their_file(tree, tmp_path):
 
 def test_published_kernels_are_found_in_the_published_tree(published_size, tmp_path, monkeypatch, caplog):
     """For SMPL's mesh alone; without the file a line says that kernels were spread, once."""
+    pytest.importorskip("smplx", reason="the published mesh's nose and toes are listed in smplx")
     from nbf_body_models import tables
 
     tables._say_once.cache_clear()
