@@ -434,6 +434,7 @@ def test_a_run_of_two_processes_goes_on_with_one(run, run_two, tmp_path):
     "settings",
     [
         ["bank.weight_contrastive=0"],
+        ["bank.weight_figure_ground=0.5", "train.background_beside=0.5"],
         *[[f"bank.orientations={bins}"] for bins in (1, 2, 3, 4, 8)],
         ["train.kernel_features=rendered", "renderer.use=gaussian"],
         ["train.kernel_features=mesh"],

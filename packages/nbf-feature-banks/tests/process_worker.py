@@ -26,7 +26,10 @@ SHARES = {
     3: [[4, 1, 0], [0, 0, 5], [2, 1, 2], [2, 3, 0], [1, 1, 3], [3, 1, 1], [1, 1, 1]],
 }
 # The 51 rows of the ring hold three batches of 15 rows, or five of 9.
-CONFIG = {"num_noise": NOISE, "max_group": 17, "momentum_end": 0.5, "momentum_steps": 4, "hold": 1}
+CONFIG = {
+    "num_noise": NOISE, "max_group": 17, "momentum_end": 0.5, "momentum_steps": 4, "hold": 1,
+    "weight_figure_ground": 0.5,
+}  # fmt: skip
 
 
 def batch_of(step: int):

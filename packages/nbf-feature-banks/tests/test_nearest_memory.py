@@ -112,8 +112,27 @@ def test_the_loss_is_the_masked_cross_entropy(spec):
     torch.testing.assert_close(terms["noise_regulariser"], regulariser)
 
 
+def test_figure_against_ground_is_the_choice_that_a_fit_makes(spec):
+    """Cross entropy of two: body pixels between their kernel and clutter, background between clutter and any kernel."""
+    bank = make_bank(spec, weight_figure_ground=0.5).double()
+    features, kernels, orientation, visible, background = make_batch()
+    terms = bank.loss(features.double(), kernels, orientation, visible, background.double())
+    clutter = bank.clutter()[0]
+    figure = []
+    for b, i in visible.nonzero().tolist():
+        feature = features[b, i].double()
+        logits = torch.stack([bank.features[kernels[b, i], orientation[b, i]] @ feature, clutter @ feature]) / 0.07
+        figure.append(-torch.log_softmax(logits, 0)[0])
+    ground = []
+    for feature in background.double().flatten(0, 1):
+        logits = torch.stack([(bank.features @ feature).max(), clutter @ feature]) / 0.07
+        ground.append(-torch.log_softmax(logits, 0)[1])
+    torch.testing.assert_close(terms["figure_ground"], 0.5 * (torch.stack(figure).mean() + torch.stack(ground).mean()))
+    assert "figure_ground" not in make_bank(spec).loss(*make_batch())
+
+
 def test_the_loss_is_differentiable_in_features_and_background(spec):
-    bank = make_bank(spec).double()
+    bank = make_bank(spec, weight_figure_ground=0.5).double()
     features, kernels, orientation, visible, background = make_batch(people=1, items=4)
     leaf = [features.double().requires_grad_(), background.double().requires_grad_()]
     assert torch.autograd.gradcheck(lambda f, b: sum(bank.loss(f, kernels, orientation, visible, b).values()), leaf)

@@ -18,6 +18,7 @@ class NearestMemoryConfig(Config):
     orientation bins. ``hold`` updates leave the kernel features as they were initialised. Over the
     ``momentum_steps`` updates after them the momentum goes evenly from ``momentum`` to ``momentum_end``, where
     it stays; without ``momentum_end`` it is constant (published). A term of weight 0 is not computed.
+    ``weight_figure_ground`` is not in the paper: body against the background's mean feature, where a fit decides it.
     """
 
     orientations: int = Field(3, ge=1)
@@ -30,6 +31,7 @@ class NearestMemoryConfig(Config):
     weight_noise: float = Field(5e-3, gt=0, description="shifts background similarities by its logarithm")
     weight_contrastive: float = Field(1.0, ge=0)
     weight_noise_regulariser: float = Field(0.1, ge=0)
+    weight_figure_ground: float = Field(0.0, ge=0)
     init: Literal["random", "fourier"] = "fourier"
     length: float = Field(0.2, gt=0)
     turn: float = Field(1.0, ge=0)

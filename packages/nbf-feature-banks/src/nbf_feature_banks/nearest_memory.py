@@ -105,7 +105,8 @@ class NearestMemoryBank(nn.Module):
         visible: Bool[Tensor, "b i"],
         background: Float[Tensor, "b n c"],
     ) -> dict[str, Float[Tensor, ""]]:
-        """Cross entropy of each visible feature over all kernel classes and the ring, and the noise regulariser.
+        """Cross entropy of each visible feature over all kernel classes and the ring, the noise regulariser, and
+        where it has a weight, figure against ground.
 
         The classes of mesh neighbours are masked out in every orientation; a kernel's own other orientations
         are not (as published). The regulariser is the mean similarity of background to kernel features.
@@ -125,7 +126,32 @@ class NearestMemoryBank(nn.Module):
         if config.weight_noise_regulariser:
             similarity = background.to(self.features) @ self.features.mean(dim=(0, 1))
             regulariser = config.weight_noise_regulariser * similarity.sum() * per_row
-        return {"contrastive": contrastive, "noise_regulariser": regulariser}
+        terms = {"contrastive": contrastive, "noise_regulariser": regulariser}
+        if config.weight_figure_ground:
+            seen = features[visible], kernels[visible], orientation[visible]
+            figure, ground = self._figure_ground(*seen, background.flatten(0, 1))
+            terms["figure_ground"] = config.weight_figure_ground * (figure * per_feature + ground * per_row)
+        return terms
+
+    def _figure_ground(
+        self,
+        features: Float[Tensor, "n c"],
+        kernel: Int[Tensor, "n"],
+        orientation: Int[Tensor, "n"],
+        background: Float[Tensor, "m c"],
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Cross entropy between a kernel (its own; for background the likest) and the background's mean, summed.
+
+        The choice that a fit makes of a pixel. The contrastive loss leaves it open: it compares with single
+        background features, and never asks background to be unlike the kernels.
+        """
+        features, background = features.to(self.features), background.to(self.features)
+        memory, clutter = self.features.clone(), self.clutter()[0]
+        own = (features * memory[kernel, orientation]).sum(-1)
+        likest = (background @ memory.flatten(0, 1).mT).max(-1).values
+        figure = F.softplus((features @ clutter - own) / self.config.temperature)
+        ground = F.softplus((likest - background @ clutter) / self.config.temperature)
+        return figure.sum(), ground.sum()
 
     def _cross_entropy(
         self, features: Float[Tensor, "n c"], kernel: Int[Tensor, "n"], orientation: Int[Tensor, "n"]

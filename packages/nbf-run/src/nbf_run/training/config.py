@@ -21,7 +21,8 @@ class TrainOptions(Config):
     **Where.** ``devices`` processes on each of ``nodes`` machines, on ``device``.
     **What the bank sees.** ``kernel_features``: ``pixels``, ``samples_per_image`` random body pixels of each image by
     the data set's own kernel map; ``rendered``, each kernel's mean over the pixels that the pipeline's renderer
-    draws it in (published); or ``mesh``, its mean over the pixels whose surface is nearest to it.
+    draws it in (published); or ``mesh``, its mean over the pixels whose surface is nearest to it. Of the background it
+    sees random pixels, a share ``background_beside`` of them next to the body (published: 0).
     **Rates.** The learning rate climbs for ``warmup`` steps and then falls along a cosine, stays, or (``trapezoid``)
     stays and falls along a line over the last ``fall`` of the steps: a run can then be made longer (``--resume``,
     ``steps``) at any time before it falls. The backbone's is ``backbone_rate`` times as high. ``clip`` bounds the
@@ -58,6 +59,7 @@ class TrainOptions(Config):
     clip: float = Field(1.0, ge=0)
     kernel_features: Literal["pixels", "rendered", "mesh"] = "pixels"
     samples_per_image: int = Field(64, ge=1)
+    background_beside: float = Field(0.0, ge=0, le=1)
     clutter_centers: int = Field(1, ge=1, description="centres of the background that validation compares with")
     validate_every: int = Field(1000, ge=1)
     validation_samples: int = Field(192, ge=1)

@@ -16,6 +16,9 @@ from nbf_core.types import BodyOutput, BodySpec, Fragments, Kernels, RenderOutpu
 from nbf_core.types.sample import OCCLUDER, UNKNOWN
 
 _BODY, _BACKGROUND = 1, 2  # what the random draws of an image are for
+BESIDE = 3
+"""Pixels of the feature map from the body within which background lies beside it."""
+
 _SOLID = 0.5
 """Silhouette from which a pixel is labelled as body where the data set brings no labels."""
 
@@ -157,11 +160,24 @@ def background_pixels(
     count: int,
     draws: Draws,
     occupied: Int[Tensor, "b k"] | None = None,
+    beside: float = 0.0,
 ) -> Float[Tensor, "b n c"]:
-    """Features of random pixels off the body or on an occluder, and not among those that are ``occupied``."""
+    """Features of random pixels off the body or on an occluder, and not among those that are ``occupied``.
+
+    A share ``beside`` of them, on average, lies within ``BESIDE`` pixels of the visible body.
+    """
     free = (sample.kernel_map < 0).float()
+    if beside:
+        body = (sample.kernel_map >= 0).float()[:, None]
+        edge = free * F.max_pool2d(body, 2 * BESIDE + 1, stride=1, padding=BESIDE)[:, 0]
+        free = (1 - beside) * _evenly(free) + beside * _evenly(edge)
     weight = free.flatten(1) if occupied is None else background_weights(free, occupied)
     return unit_features(features, draw_pixels(weight + 1e-6, count, draws.keys(sample, _BACKGROUND)))
+
+
+def _evenly(mask: Float[Tensor, "b h w"]) -> Float[Tensor, "b h w"]:
+    """A weight of one in all (times the map's pixels), spread over the pixels of each mask."""
+    return mask / mask.mean((1, 2), keepdim=True).clamp_min(1e-6)
 
 
 def kernel_pixels(sample: Sample, kernels: Float[Tensor, "b k 3"], side: int) -> Int[Tensor, "b k"]:

@@ -130,7 +130,8 @@ class Training(L.LightningModule):
                 seen = mesh_kernels(features, batch, bins)
             else:
                 seen = rendered_kernels(features, batch, bins, drawn)
-        return batch, Chosen(*seen, background_pixels(features, batch, count, draws, occupied))
+        ground = background_pixels(features, batch, count, draws, occupied, config.background_beside)
+        return batch, Chosen(*seen, ground)
 
     def labelled(self, batch: Sample) -> Sample:
         """The batch with the kernel map that it lacks, drawn, where there is a renderer and a true body."""
