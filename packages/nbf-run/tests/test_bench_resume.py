@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -85,9 +86,13 @@ def test_an_item_that_was_half_done_keeps_its_finished_methods(pipeline, tmp_pat
     assert len(Fitter.seen) == 3 * 3 + 2
 
 
-def test_a_damaged_or_half_written_result_is_made_again(pipeline, tmp_path):
+@pytest.mark.parametrize("kind", ["result", "search"])
+def test_a_damaged_or_half_written_file_is_made_again(pipeline, tmp_path, kind):
     whole = bench(pipeline, tmp_path / "out")
     shards = sorted((tmp_path / "out" / "samples").rglob("*.safetensors"))
+    about = {one: json.loads(one.with_name("about.json").read_text()) for one in shards}
+    shards = [one for one in shards if about[one].get("search", False) == (kind == "search")]
+    assert len(shards) > 1
     shards[0].write_bytes(shards[0].read_bytes()[:40])
     shards[-1].unlink()
     shards[-1].with_name(f"{shards[-1].name}.7.partial").write_bytes(b"half")

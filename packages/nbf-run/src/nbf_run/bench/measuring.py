@@ -14,7 +14,7 @@ import torch
 from nbf_core.contracts import SequenceFitter
 from nbf_core.errors import InputError
 from nbf_core.types import BodyParams, FitResult, Observation, Sample, collate
-from nbf_run.bench.plan import Cell, Item, Plan, seed_of, shard_key
+from nbf_run.bench.plan import Cell, Item, Plan, search_key, seed_of, shard_key
 from nbf_run.bench.points import Points, body_points, joint_pixels, measure, true_points
 from nbf_run.bench.store import Row, Shard, Store
 from nbf_run.bench.views import FATAL, View, batches, choose_views, covered, is_film, load, reason
@@ -51,10 +51,8 @@ def run_item(workshop: Workshop, plan: Plan, item: Item, store: Store) -> None:
     AssetError.
     """
     cell = plan.cells[item.cell]
-    keys = {name: shard_key(workshop, cell, name) for name in cell.methods}
-    left = [name for name in cell.methods if not store.has(keys[name], item.first)]
     groups: dict[str, list[str]] = {}
-    for name in left:
+    for name in unfinished(workshop, cell, item, store):
         groups.setdefault(workshop.start_key(cell.set, name), []).append(name)
     if not groups:
         return
@@ -62,8 +60,21 @@ def run_item(workshop: Workshop, plan: Plan, item: Item, store: Store) -> None:
     for names in groups.values():
         for name, shard in _measure(workshop, cell, names, samples, dict(failed), store, item):
             about = {"set": cell.set, "protocol": cell.protocol, "case": cell.case.name, "method": name}
-            store.describe(keys[name], about)
-            store.put(keys[name], item.first, shard)
+            key = shard_key(workshop, cell, name)
+            store.describe(key, about)
+            store.put(key, item.first, shard)
+
+
+def unfinished(workshop: Workshop, cell: Cell, item: Item, store: Store) -> list[str]:
+    """The methods whose results of an item, or the search that they rest on, the store does not hold."""
+    left = []
+    for name in cell.methods:
+        keys = [shard_key(workshop, cell, name)]
+        if cell.case.choose:
+            keys.append(search_key(workshop, cell, name))
+        if not all(store.has(key, item.first) for key in keys):
+            left.append(name)
+    return left
 
 
 def _measure(

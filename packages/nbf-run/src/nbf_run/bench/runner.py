@@ -14,6 +14,7 @@ from nbf_core.config import Pipeline
 from nbf_core.config.pipeline import resolve
 from nbf_core.errors import ConfigError, InputError
 from nbf_core.plugins import get_plugin_manager
+from nbf_run.bench.measuring import unfinished
 from nbf_run.bench.plan import Item, Plan, make_plan, search_key, shard_key
 from nbf_run.bench.published import published_beside
 from nbf_run.bench.reporting import weights_of, write_all
@@ -83,12 +84,7 @@ def rebuild(folder: str | Path) -> dict[str, Any]:
 
 
 def _work(workshop: Workshop, plan: Plan, store: Store, progress: Progress | None) -> None:
-    keys = {(cell, name): shard_key(workshop, cell, name) for cell in plan.cells for name in cell.methods}
-    left = [
-        item
-        for item in plan.items
-        if not all(store.has(keys[plan.cells[item.cell], n], item.first) for n in plan.cells[item.cell].methods)
-    ]
+    left = [item for item in plan.items if unfinished(workshop, plan.cells[item.cell], item, store)]
     total = sum(map(plan.weight, plan.items))
     done = total - sum(map(plan.weight, left))
 
