@@ -29,15 +29,15 @@ def check():
 def house(tools, tmp_path_factory):
     """A wheelhouse of nbf-core, nbf-renderers and what their tests need of ours, with the way to install from it."""
     work = tmp_path_factory.mktemp("isolation")
-    wheelhouse, isolation = tools("wheelhouse"), tools("isolation")
-    packages = wheelhouse.chosen(["nbf-core", "nbf-renderers"])
+    isolation = tools("isolation")
+    packages = tools("our_packages").chosen(["nbf-core", "nbf-renderers"])
     return work, isolation.prepare(Path(sys.executable), packages, work, "linked")
 
 
 def test_nbf_renderers_brings_core_and_little_else(tools, house):
     """Its example runs as printed, its modules import, and its own tests pass, where nothing else is."""
     work, installer = house
-    [package] = tools("wheelhouse").chosen(["nbf-renderers"])
+    [package] = tools("our_packages").chosen(["nbf-renderers"])
     found = tools("isolation").examine(package, work, installer)
     assert found.problems == []
     assert {name for name in found.brings if name.startswith("nbf-")} == {"nbf-core", "nbf-renderers"}
@@ -48,7 +48,7 @@ def test_nbf_renderers_brings_core_and_little_else(tools, house):
 
 def test_nbf_core_stands_alone(tools, house):
     work, installer = house
-    [package] = tools("wheelhouse").chosen(["nbf-core"])
+    [package] = tools("our_packages").chosen(["nbf-core"])
     found = tools("isolation").examine(package, work, installer, tests=False)
     assert found.problems == []
     assert {name for name in found.brings if name.startswith("nbf-")} == {"nbf-core"}
@@ -57,7 +57,7 @@ def test_nbf_core_stands_alone(tools, house):
 def test_an_undeclared_import_is_found_where_nothing_else_is(tools, tmp_path):
     """The environment of a package that declares nothing has no numpy, whatever the ordinary one has."""
     isolation, installers = tools("isolation"), tools("installers")
-    [package] = tools("wheelhouse").chosen(["nbf-core"])
+    [package] = tools("our_packages").chosen(["nbf-core"])
     linked = installers.Linked(Path(sys.executable), tmp_path, [package])
     environment = isolation.Environment(tmp_path, linked.make(tmp_path / "venv"), linked)
     environment.install("pluggy")
@@ -135,19 +135,30 @@ def test_the_table_keeps_the_rows_of_packages_that_were_not_looked_at(tools, tmp
 
 def test_the_page_has_a_row_for_every_package(tools):
     rows = tools("package_table").rows_of((ROOT / "docs" / "packages.md").read_text())
-    assert set(rows) == set(tools("wheelhouse").all_packages())
+    assert set(rows) == set(tools("our_packages").all_packages())
+
+
+def test_wheels_to_install_from_are_made_with_what_they_need_of_ours(tools, tmp_path, capsys):
+    wheelhouse = tools("wheelhouse")
+    (tmp_path / "nbf_renderers-0.0.9-py3-none-any.whl").touch()
+    assert wheelhouse.main(Path(sys.executable), ["nbf-renderers", "--out", str(tmp_path)]) == 0
+    versions = {one.module: one.version for one in tools("our_packages").chosen(["nbf-core", "nbf-renderers"])}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{name}-{versions[name]}-py3-none-any.whl" for name in versions
+    }
+    assert f"--find-links {tmp_path}" in capsys.readouterr().out
 
 
 def test_an_unknown_package_is_refused(tools):
     stop = tools("environments").Stop
     with pytest.raises(stop, match="no such package: nbf-z; there are: nbf-body-models"):
-        tools("wheelhouse").chosen(["nbf-z"])
+        tools("our_packages").chosen(["nbf-z"])
 
 
 def test_every_name_of_a_dependency_group_can_be_installed(tools):
     """By the names that the lock has, or ours."""
-    wheelhouse = tools("wheelhouse")
+    our_packages = tools("our_packages")
     locked = {line.partition("==")[0] for line in (ROOT / "tools" / "constraints.txt").read_text().splitlines()}
-    for package in wheelhouse.all_packages().values():
-        names = {wheelhouse.requirement_name(text) for group in ("test", "readme") for text in package.group(group)}
-        assert names <= locked | set(wheelhouse.all_packages())
+    for package in our_packages.all_packages().values():
+        names = {our_packages.requirement_name(text) for group in ("test", "readme") for text in package.group(group)}
+        assert names <= locked | set(our_packages.all_packages())

@@ -38,7 +38,7 @@ PLUGINS = {
 REASONS = {
     "nbf-older": "was written for contract 0, this nbf speaks 1",
     "nbf-newer": "was written for contract 2, this nbf speaks 1",
-    "nbf-none": "was written for contract None, this nbf speaks 1",
+    "nbf-none": "does not say what contract it was written for (NBF_CONTRACT is missing), this nbf speaks 1",
     "nbf-misspelt": "unknown hook 'nbf_renderes', did you mean 'nbf_renderers'?",
     "nbf-unmarked": "nbf_renderers is not marked with @hookimpl",
     "nbf-raising": "nbf_renderers raised OSError: disk on fire",

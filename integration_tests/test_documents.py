@@ -243,3 +243,15 @@ def test_every_broken_command_would_be_found():
     assert not accepted("demo", "fitter.stepss=3")
     with pytest.raises(PluginError):
         get_plugin_manager().get("pipelines", "no-such-pipeline")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_formulas_stand_apart(page):
+    """Within a list or a paragraph the site's generator prints their source."""
+    lines = page.read_text("utf-8").splitlines()
+    marks = [number for number, line in enumerate(lines) if line.strip() == "$$"]
+    assert len(marks) % 2 == 0
+    for opened, closed in zip(marks[::2], marks[1::2], strict=True):
+        assert lines[opened] == lines[closed] == "$$", f"line {opened + 1} is indented"
+        around = [lines[opened - 1], *lines[closed + 1 : closed + 2]]
+        assert not any(around), f"no empty line around the formula of line {opened + 1}"

@@ -22,9 +22,8 @@ def tools():
 @pytest.fixture(scope="module")
 def built(tools, tmp_path_factory):
     """nbf-raster, its wheel and its sdist."""
-    wheelhouse = tools("wheelhouse")
-    [package] = wheelhouse.chosen(["nbf-raster"])
-    return package, *wheelhouse.build(
+    [package] = tools("our_packages").chosen(["nbf-raster"])
+    return package, *tools("wheelhouse").build(
         Path(sys.executable), package, tmp_path_factory.mktemp("dist"), ("wheel", "sdist")
     )
 
@@ -107,7 +106,7 @@ def test_a_readme_that_does_not_render_is_found(tools, text, problem):
 
 
 def test_all_packages_agree_on_their_versions(tools):
-    packages = list(tools("wheelhouse").all_packages().values())
+    packages = list(tools("our_packages").all_packages().values())
     assert tools("release").versions(packages) == []
 
 
@@ -117,7 +116,7 @@ def copy(tools, tmp_path):
     folder = tmp_path / "nbf-renderers"
     ignore = shutil.ignore_patterns("tests", "__pycache__")
     shutil.copytree(ROOT / "packages" / "nbf-renderers", folder, ignore=ignore)
-    return tools("wheelhouse").Package(folder)
+    return tools("our_packages").Package(folder)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +135,7 @@ def test_versions_that_disagree_are_found(tools, copy, file, before, after, prob
 
 
 def test_a_sibling_outside_its_range_is_found(tools, copy):
-    core = tools("wheelhouse").Package(copy.folder.with_name("nbf-core"))
+    core = tools("our_packages").Package(copy.folder.with_name("nbf-core"))
     core.__dict__["content"] = {"project": {"name": "nbf-core", "version": "0.2.0", "dependencies": []}}
     shutil.copytree(ROOT / "packages" / "nbf-core" / "src", core.folder / "src")
     found = tools("release").versions([copy, core])

@@ -4,6 +4,7 @@ Building it with its generator, and the check of all links, is ``python3 tools/d
 run, beside pytest.
 """
 
+import importlib.metadata
 import sys
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
 
-from docsite import commands, markdown, options  # noqa: E402
+from docsite import build, commands, markdown, options  # noqa: E402
 from docsite.api import packages  # noqa: E402
 from docsite.contracts import Core  # noqa: E402
 from docsite.links import problems  # noqa: E402
@@ -27,7 +28,8 @@ from nbf_run.options import option_models  # noqa: E402
 ROOT = Path(__file__).resolve().parents[1]
 CORE = Core(ROOT)
 MANAGER = get_plugin_manager()
-COMPONENTS = [(kind, name) for kind in KINDS for name in MANAGER.entries(kind)]
+OURS = {package.name for package in packages(ROOT)}  # somebody may be developing a plugin of their own here
+COMPONENTS = [(kind, name) for kind in KINDS for name in MANAGER.entries(kind) if MANAGER.provider(kind, name) in OURS]
 
 
 @pytest.fixture(scope="module")
@@ -177,3 +179,13 @@ def test_what_is_wrong_with_a_built_page_is_found(tmp_path, body, problem):
     (tmp_path / "index.html").write_text(f'<h1 id="top">x</h1><a href="#top">x</a>{body}')
     [found] = problems(tmp_path)
     assert found.startswith("index.html: ") and problem in found
+
+
+def test_the_site_is_made_of_our_plugins_alone(monkeypatch, tmp_path):
+    """Who develops a plugin of their own in the same environment can still build it."""
+    steps = []
+    monkeypatch.setattr(build, "call", lambda step, extra: steps.append(extra) or 1)
+    assert build.build(Path("python"), Path("generator"), tmp_path) == 1
+    loaded = steps[0]["NBF_LOAD_PLUGINS"].split(",")
+    installed = {point.dist.name for point in importlib.metadata.entry_points(group="nbf")}
+    assert set(loaded) == OURS & installed

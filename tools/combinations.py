@@ -12,10 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import wheelhouse  # noqa: E402 (found through the line above)
+import our_packages  # noqa: E402 (found through the line above)
 from environments import Stop, say  # noqa: E402
 from installers import Installer  # noqa: E402
 from isolation import Environment  # noqa: E402
+from our_packages import Package  # noqa: E402
 
 # Core, a body and a renderer met by name: what a pipeline of one's own would start from.
 DRAW = """
@@ -87,7 +88,7 @@ def _pair(work: Path, installer: Installer, renderer: str, *names: str) -> list[
 
 def _without_one(work: Path, installer: Installer) -> list[str]:
     """Everything; then everything but one plugin, for each that can be left out."""
-    packages = wheelhouse.all_packages()
+    packages = our_packages.all_packages()
     found = []
     with _Place(work, installer) as environment:
         environment.install(*packages)
@@ -114,7 +115,7 @@ def _without_one(work: Path, installer: Installer) -> list[str]:
     return found
 
 
-def _needed(package: wheelhouse.Package, packages: dict[str, wheelhouse.Package]) -> set[str]:
+def _needed(package: Package, packages: dict[str, Package]) -> set[str]:
     direct = package.siblings()
     return direct.union(*(_needed(packages[name], packages) for name in direct))
 

@@ -6,6 +6,7 @@
     python3 tools/dev.py env NAME [ARGS] the tests of a plugin that has an environment of its own; ARGS go to pytest
     python3 tools/dev.py lint            style, import rules and repository checks
     python3 tools/dev.py docs            build the documentation site into dist/docs/site, and check its links
+    python3 tools/dev.py wheels [NAME]   build wheels to install from by name, without the repository, into dist/wheels
     python3 tools/dev.py isolate [NAME]  every package alone in an empty environment, or these: tools/isolation.py
     python3 tools/dev.py licences        write docs/third-party.md: the licences of what we need and what we bring
     python3 tools/dev.py release ARGS    with --dry-run: build everything, look at it, install it; publishes nothing
@@ -35,7 +36,13 @@ import environments  # noqa: E402 (found through the line above)
 from environments import CONSTRAINTS, ROOT, Stop, call, say  # noqa: E402
 
 LOCK_TOOLS = ("poetry==2.5.1", "poetry-plugin-export==1.10.1", "poetry-plugin-pypi-mirror==0.6.5")
-TOOLS = {"isolate": "isolation.py", "licences": "licences.py", "release": "release.py"}  # run where all is installed
+# Run where all is installed.
+TOOLS = {
+    "wheels": "wheelhouse.py",
+    "isolate": "isolation.py",
+    "licences": "licences.py",
+    "release": "release.py",
+}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -20,9 +20,10 @@ from typing import Protocol
 sys.path.insert(0, str(Path(__file__).parent))
 
 import environments  # noqa: E402 (found through the line above)
+import our_packages  # noqa: E402
 import wheelhouse  # noqa: E402
 from environments import Stop, say  # noqa: E402
-from wheelhouse import Package, requirement_name  # noqa: E402
+from our_packages import Package, requirement_name  # noqa: E402
 
 UV = "uv==0.13.9"  # of the command only: nothing of ours needs it
 
@@ -105,7 +106,8 @@ class Uv(_Base):
             environments.pip([own, "-m", "pip", "install", "-qq", "--disable-pip-version-check", UV])
         # Ours were built anew under the versions that an earlier run may have left in the cache.
         self._call(
-            [environments.command(self.home, "uv"), "cache", "clean", "-q", *wheelhouse.all_packages()], **self._cache()
+            [environments.command(self.home, "uv"), "cache", "clean", "-q", *our_packages.all_packages()],
+            **self._cache(),
         )
         say("unpacking the wheels once")
         first = self.house.with_name("unpacked")
@@ -135,7 +137,7 @@ class Linked(_Base):
         """Nothing to fetch. The Python that links must be the one that has them."""
         if Path(sys.executable).resolve() != self.outer.resolve() or sys.prefix != str(self.outer.parents[1]):
             raise Stop(f"--linked has to be run by {self.outer}")
-        self.known = wheelhouse.all_packages()
+        self.known = our_packages.all_packages()
 
     def install(self, python: Path, requirements: Sequence[str]) -> None:
         site = Path(_purelib(python))

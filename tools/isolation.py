@@ -26,10 +26,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import wheelhouse  # noqa: E402 (found through the line above)
+import our_packages  # noqa: E402 (found through the line above)
+import wheelhouse  # noqa: E402
 from environments import ROOT, Stop, say  # noqa: E402
 from installers import INSTALLERS, Installer  # noqa: E402
-from wheelhouse import Package  # noqa: E402
+from our_packages import Package  # noqa: E402
 
 PYTEST_INI = """\
 [pytest]
@@ -117,7 +118,7 @@ def main(python: Path, arguments: Sequence[str]) -> int:
     parser.add_argument("--keep", action="store_true", help="leave environments and wheels there")
     parser.add_argument("--no-tests", action="store_true", help="do not run the packages' own tests")
     options = parser.parse_args(arguments)
-    packages = wheelhouse.chosen(options.packages)
+    packages = our_packages.chosen(options.packages)
     work = (options.work or python.parents[1].with_name(".venv-isolate")).absolute()
     made = not work.exists()
     try:
@@ -144,7 +145,7 @@ def main(python: Path, arguments: Sequence[str]) -> int:
 def prepare(python: Path, packages: Sequence[Package], work: Path, way: str, combinations: bool = False) -> Installer:
     """Build the wheels of the packages and of all that they need of ours, and get ready to install them."""
     house = work / "wheelhouse"
-    ours = list(wheelhouse.all_packages().values()) if combinations else wheelhouse.with_siblings(packages)
+    ours = list(our_packages.all_packages().values()) if combinations else our_packages.with_siblings(packages)
     say(f"building {len(ours)} wheels")
     for package in ours:
         for old in house.glob(f"{package.module}-*.whl"):
@@ -178,7 +179,8 @@ def examine(package: Package, work: Path, installer: Installer, tests: bool = Tr
 def _look(package: Package, environment: Environment, found: Found) -> None:
     found.seconds = environment.install(package.name)
     found.brings = environment.ask("list")
-    strangers = {name for name in found.brings if wheelhouse.is_ours(name)} - {package.name, *_ours(package)}
+    ours = {one.name for one in our_packages.with_siblings([package], groups=())}
+    strangers = {name for name in found.brings if our_packages.is_ours(name)} - ours
     if strangers:
         found.problems.append(f"brings {', '.join(sorted(strangers))}, which it does not declare")
     seen = environment.ask("imports", package.module, *package.extras())
@@ -238,15 +240,6 @@ def work_done() -> float:
     """Seconds that this process and those it has started kept cores busy: what others do on the machine is no part."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
-
-
-def _ours(package: Package) -> set[str]:
-    known, found, open_ = wheelhouse.all_packages(), set(), [package]
-    while open_:
-        new = open_.pop().siblings() - found
-        found |= new
-        open_ += [known[name] for name in new]
-    return found
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import tomllib
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import wheelhouse  # noqa: E402 (found through the line above)
+import our_packages  # noqa: E402 (found through the line above)
 from environments import CONSTRAINTS, ROOT, say  # noqa: E402
 
 PAGE = ROOT / "docs" / "third-party.md"
@@ -100,15 +100,15 @@ def dependencies() -> Iterator[tuple[str, str, str, str]]:
     needed: dict[str, set[str]] = {}
     for package in locked:
         for other in package.get("dependencies", {}):
-            needed.setdefault(wheelhouse.requirement_name(other), set()).add(package["name"])
+            needed.setdefault(our_packages.requirement_name(other), set()).add(package["name"])
     versions: dict[str, set[str]] = {}
     for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines():
         if "==" in line:
             name, _, rest = line.partition("==")
-            name = wheelhouse.requirement_name(name)
+            name = our_packages.requirement_name(name)
             versions.setdefault(name, set()).add(rest.split()[0].rstrip(";"))
     for name in sorted(versions):
-        ours = sorted(other for other in needed.get(name, ()) if wheelhouse.is_ours(other))
+        ours = sorted(other for other in needed.get(name, ()) if our_packages.is_ours(other))
         through = sorted(needed.get(name, set()) - set(ours))
         who = ", ".join(ours) or (f"through {', '.join(through)}" if through else "development only")
         yield name, ", ".join(sorted(versions[name])), licence_of(name), who

@@ -22,10 +22,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import licences  # noqa: E402 (found through the line above)
+import our_packages  # noqa: E402
 import release_files  # noqa: E402
 import wheelhouse  # noqa: E402
 from environments import ROOT, Stop, say  # noqa: E402
-from wheelhouse import Package  # noqa: E402
+from our_packages import Package  # noqa: E402
 
 DIST = ROOT / "dist"
 SMOKE = """
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--dirty", action="store_true", help="also where something is not committed")
     parser.add_argument("--no-install", action="store_true", help="do not install what was built")
     options = parser.parse_args(arguments)
-    packages = list(wheelhouse.all_packages().values())
+    packages = list(our_packages.all_packages().values())
     say("versions, changelogs, licences")
     problems = [*([] if options.dirty else uncommitted()), *versions(packages), *licences.stale()]
     out = DIST / "release"
@@ -97,7 +98,7 @@ def versions(packages: Sequence[Package]) -> list[str]:
         extras = [text for texts in project.get("optional-dependencies", {}).values() for text in texts]
         groups = [text for name in ("test", "readme") for text in package.group(name)]
         for requirement in map(Requirement, [*project["dependencies"], *extras, *groups]):
-            name = wheelhouse.requirement_name(requirement.name)
+            name = our_packages.requirement_name(requirement.name)
             if name in known and not requirement.specifier.contains(known[name]):
                 found.append(f"{package.name}: asks for {requirement}, and {name} is {known[name]}")
         stated = re.search(r'^__version__ = "(.*)"', _init(package), re.MULTILINE)

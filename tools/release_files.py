@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 sys.path.insert(0, str(Path(__file__).parent))
 
 from environments import ROOT  # noqa: E402 (found through the line above)
-from wheelhouse import Package  # noqa: E402
+from our_packages import Package  # noqa: E402
 
 LARGEST = 25e6  # bytes a file
 FIELDS = ("Name", "Version", "Summary", "License-Expression", "Requires-Python", "Description-Content-Type")

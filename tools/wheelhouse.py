@@ -1,26 +1,29 @@
 """Our packages as wheels and sdists, and a folder with everything that they need: a wheelhouse.
 
+    python3 tools/dev.py wheels                  all of our packages, into dist/wheels
+    python3 tools/dev.py wheels NAME...          these, and what they need of ours
+    python3 tools/dev.py wheels --complete       what others publish besides, for machines without a package index
+    python3 tools/dev.py wheels --out DIR        into another folder
+
 Standard library only. Building is done by poetry-core, in a process of the Python that is handed over, without a
 network. What others publish is fetched by pip, in the versions of ``tools/constraints.txt``.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
-import re
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
 from pathlib import Path
-
-import tomllib
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import environments  # noqa: E402 (found through the line above)
-from environments import ROOT, Stop  # noqa: E402
+import our_packages  # noqa: E402
+from environments import ROOT, Stop, say  # noqa: E402
+from our_packages import Package  # noqa: E402
 
 # Run in the package's folder: the hooks of PEP 517, without an environment of their own.
 _BUILD = """
@@ -31,82 +34,24 @@ for kind in sys.argv[2:]:
 """
 
 
-@dataclass(frozen=True)
-class Package:
-    """One of our packages, as its folder says."""
-
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        """Of the distribution."""
-        return self.folder.name
-
-    @property
-    def module(self) -> str:
-        """What is imported."""
-        return self.name.replace("-", "_")
-
-    @cached_property
-    def content(self) -> dict:
-        """Its pyproject.toml."""
-        return tomllib.loads((self.folder / "pyproject.toml").read_text(encoding="utf-8"))
-
-    @property
-    def version(self) -> str:
-        """Of the distribution."""
-        return self.content["project"]["version"]
-
-    def group(self, name: str) -> list[str]:
-        """A dependency group: ``test`` or ``readme``; empty where there is none."""
-        return list(self.content.get("dependency-groups", {}).get(name, ()))
-
-    def siblings(self) -> set[str]:
-        """Those of our packages that it depends on, extras left out."""
-        return {name for name in map(requirement_name, self.content["project"]["dependencies"]) if is_ours(name)}
-
-    def extras(self) -> set[str]:
-        """The distributions that any of its extras would bring."""
-        lists = self.content["project"].get("optional-dependencies", {}).values()
-        return {requirement_name(text) for texts in lists for text in texts}
-
-
-def all_packages() -> dict[str, Package]:
-    """Our packages and plugins by name."""
-    return {folder.name: Package(folder) for folder in environments.package_paths()}
-
-
-def chosen(names: Iterable[str]) -> list[Package]:
-    """The packages of these names, in their order; all where none is named. Stops at an unknown one."""
-    known = all_packages()
-    names = list(names) or list(known)
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise Stop(f"no such package: {', '.join(unknown)}; there are: {', '.join(known)}")
-    return [known[name] for name in names]
-
-
-def requirement_name(text: str) -> str:
-    """``Nbf_Core[x] (>=1)`` is about ``nbf-core``."""
-    return re.sub(r"[-_.]+", "-", re.match(r"[A-Za-z0-9._-]+", text.strip()).group()).lower()
-
-
-def is_ours(name: str) -> bool:
-    """Whether a distribution is one of this repository's."""
-    return any((ROOT / folder / name / "pyproject.toml").is_file() for folder in ("packages", "plugins"))
-
-
-def with_siblings(packages: Iterable[Package]) -> list[Package]:
-    """The packages and all of ours that they, their tests and the examples of their READMEs need."""
-    known, found, open_ = all_packages(), {}, list(packages)
-    while open_:
-        package = open_.pop()
-        if package.name in found:
-            continue
-        found[package.name] = package
-        named = {requirement_name(text) for group in ("test", "readme") for text in package.group(group)}
-        open_ += [known[name] for name in package.siblings() | named if name in known]
-    return [found[name] for name in sorted(found)]
+def main(python: Path, arguments: Sequence[str]) -> int:
+    """The task ``wheels``; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="dev.py wheels", description="build wheels to install from by name")
+    parser.add_argument("packages", nargs="*", metavar="NAME")
+    parser.add_argument("--out", type=Path, default=ROOT / "dist" / "wheels", metavar="DIR")
+    parser.add_argument("--complete", action="store_true", help="fetch what others publish too")
+    options = parser.parse_args(arguments)
+    packages = our_packages.with_siblings(our_packages.chosen(options.packages), groups=())
+    for package in packages:
+        for old in options.out.glob(f"{package.module}-*.whl"):
+            old.unlink()
+        build(python, package, options.out.absolute())
+    if options.complete:
+        # What builds is among them: an editable package of one's own needs it.
+        names = [package.name for package in packages]
+        fetch(python, options.out.absolute(), [*names, *environments.BUILD_REQUIREMENTS])
+    say(f"{len(packages)} wheels of ours; to install: pip install --find-links {options.out} NAME")
+    return 0
 
 
 def build(python: Path, package: Package, out: Path, kinds: Sequence[str] = ("wheel",)) -> list[Path]:
@@ -137,3 +82,10 @@ def clean_environment(**variables: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "NBF_"))}
     kept.pop("VIRTUAL_ENV", None)
     return kept | variables
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(Path(sys.executable), sys.argv[1:]))
+    except Stop as stop:
+        sys.exit(f"dev.py: {stop}")

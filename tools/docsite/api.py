@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from nbf_core.config.overrides import tomllib
+from our_packages import Package
+
 from nbf_core.plugins import KINDS, get_plugin_manager
 
 _NAMED = re.compile(r"\b(nbf_[a-z0-9_]+(?:\.[A-Za-z_]\w*)+)\b(?!/)")
@@ -20,26 +20,8 @@ _OPTIONS = ("    options:", "      heading_level: 3")
 _IMPORTS = re.compile(r"^from (nbf_[\w.]+) import ([\w, ]+)", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Package:
-    """One package of the repository: where it is, and what of it is public."""
-
-    folder: Path
-
-    @property
-    def name(self) -> str:
-        """The distribution's name."""
-        return self.folder.name
-
-    @property
-    def module(self) -> str:
-        """The package's name in Python."""
-        return self.name.replace("-", "_")
-
-    @property
-    def summary(self) -> str:
-        """One line about it."""
-        return tomllib.loads((self.folder / "pyproject.toml").read_text("utf-8"))["project"]["description"]
+class Documented(Package):
+    """One package of the repository, and what of it is public."""
 
     @cached_property
     def public(self) -> dict[str, dict[str, list[str]]]:
@@ -146,13 +128,13 @@ class Package:
         return [name for name in sorted(named) if not re.search(r"\.config$|Config$|\.plugin$|\.contracts\b", name)]
 
 
-def packages(root: Path) -> list[Package]:
+def packages(root: Path) -> list[Documented]:
     """All packages, nbf-core first."""
     folders = [path.parent for group in ("packages", "plugins") for path in sorted((root / group).glob("*/README.md"))]
-    return sorted((Package(folder) for folder in folders), key=lambda package: package.name != "nbf-core")
+    return sorted((Documented(folder) for folder in folders), key=lambda package: package.name != "nbf-core")
 
 
-def page(package: Package) -> str:
+def page(package: Documented) -> str:
     """The page of a package: its modules in order, each with what is public in it."""
     lines = [f"# {package.name}", ""]
     about = f"What `{package.module}` offers to others. What the package is for, and an example: [{package.name}]"

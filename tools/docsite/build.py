@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import our_packages
 from environments import ROOT, call, say
 
 FOLDER = ROOT / "dist" / "docs"
@@ -16,6 +17,8 @@ FOLDER = ROOT / "dist" / "docs"
 def build(python: Path, generator: Path, folder: Path = FOLDER) -> int:
     """Build the site with the ordinary Python and the generator's; returns the status of the first step to fail."""
     extra = {"PYTHONPATH": str(ROOT / "tools"), "PYTHONDONTWRITEBYTECODE": "1"}
+    # Somebody who develops a plugin of their own here gets no page of it: its README is not among ours.
+    extra["NBF_LOAD_PLUGINS"] = ",".join(our_packages.plugins())
     site, configuration = folder / "site", folder / "zensical.toml"
     status = call([python, "-m", "docsite", "write", folder], extra)
     status = status or generate(

@@ -85,7 +85,10 @@ def test_the_example_in_every_hooks_docstring_works_as_it_stands(hook):
 
 
 BROKEN = {
-    "no contract": (plugin(contract=None), "was written for contract None, this nbf speaks 1"),
+    "no contract": (
+        plugin(contract=None),
+        "was written for (NBF_CONTRACT is missing), this nbf speaks 1",
+    ),
     "newer contract": (plugin(contract=2), "was written for contract 2"),
     "misspelt hook": (plugin("nbf_renderes"), "unknown hook 'nbf_renderes', did you mean 'nbf_renderers'?"),
     "unmarked hook": (plugin(mark=lambda function: function), "nbf_renderers is not marked with @hookimpl"),
@@ -163,6 +166,19 @@ def test_a_target_that_cannot_be_imported_says_what_to_install():
         record.load()
     with pytest.raises(PluginError, match="json:Missing does not exist"):
         entry(target="json:Missing").load()
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [("json.misspelt:Thing", "No module named 'json.misspelt'"), ("json.faulty:Thing", "cannot import name 'loafs'")],
+)
+def test_a_package_that_lacks_something_of_its_own_is_not_to_be_installed_again(monkeypatch, tmp_path, target, reason):
+    """Its author reads what is misspelt, and no advice that would not help."""
+    (tmp_path / "faulty.py").write_text("from json import loafs\n")
+    monkeypatch.setattr(sys.modules["json"], "__path__", [str(tmp_path)])
+    with pytest.raises(PluginError, match=f"splat: {target} cannot be imported: {reason}") as caught:
+        entry(target=target, requires=("nowhere",)).load()
+    assert "pip install" not in str(caught.value)
 
 
 class _Distribution:

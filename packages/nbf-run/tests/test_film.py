@@ -213,6 +213,9 @@ def test_an_interrupted_film_ends_as_if_it_had_not_been(
     for folder in ("0", "4", "10"):
         arrays = [np.load(tmp_path / run / folder / "person-1.npz") for run in ("whole", "broken")]
         assert all(np.array_equal(arrays[0][name], arrays[1][name]) for name in arrays[0].files)
+    # Pictures too, and the film of them, whether there is PyAV or not.
+    for name in ("0/photo.jpg", "4/photo.jpg", "10/photo.jpg", whole["film"]):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "broken" / name).read_bytes(), name
 
 
 def test_interrupted_photos_go_on_too(pipeline: Path, bright: np.ndarray, tmp_path: Path, stand_ins):

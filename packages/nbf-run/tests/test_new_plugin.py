@@ -36,7 +36,7 @@ def test_the_command_says_what_it_wrote_and_what_comes_next(tmp_path, capsys):
     told = capsys.readouterr().out
     folder = tmp_path / "nbf-metric-median-error"
     assert "src/nbf_metric_median_error/metric.py" in told
-    assert told.splitlines()[-1] == f"next: pip install -e {folder}[test] && pytest {folder}/tests"
+    assert told.splitlines()[-1] == f'next: pip install -e "{folder}[test]" && pytest "{folder}/tests"'
     assert run(["new-plugin", "metric", "other", "--out", str(tmp_path), "--json"]) == 0
     about = json.loads(capsys.readouterr().out)
     assert about["distribution"] == "nbf-metric-other" and "README.md" in about["files"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -52,6 +53,23 @@ def test_what_is_written_is_read_again(tmp_path: Path, suffix: str):
     assert reader.rate == pytest.approx(30, rel=0.01)
     assert reader.total == pytest.approx(6, abs=1)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the cores of a process cannot be chosen here")
+@pytest.mark.parametrize("suffix", [".mp4", ".webm", ".mkv"])
+def test_the_bytes_do_not_depend_on_the_cores(tmp_path: Path, suffix: str):
+    cores = os.sched_getaffinity(0)
+    noise = np.random.default_rng(0).integers(0, 255, (24, 20, 3), dtype=np.uint8).repeat(20, 0).repeat(20, 1)
+    files = [tmp_path / f"{name}{suffix}" for name in ("all", "one")]
+    try:
+        for file, use in zip(files, (cores, {min(cores)}), strict=True):
+            os.sched_setaffinity(0, use)
+            with VideoWriter(file, 25) as video:
+                for number in range(12):
+                    video.add(np.roll(noise, 3 * number, 1))
+    finally:
+        os.sched_setaffinity(0, cores)
+    assert files[0].read_bytes() == files[1].read_bytes()
 
 
 def test_nothing_is_left_of_a_video_that_broke_off(tmp_path: Path):

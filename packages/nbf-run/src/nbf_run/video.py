@@ -16,6 +16,8 @@ SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".
 
 _ENCODERS = {".webm": ("libvpx-vp9", "libvpx")}
 _H264 = ("libx264", "libopenh264", "mpeg4")
+# What an encoder writes depends on its number of threads, which would be that of the cores it may use just then.
+_THREADS = 4
 _QUALITY = {"libx264": {"crf": "19", "preset": "medium"}, "libvpx-vp9": {"crf": "28", "b": "0"}}
 
 
@@ -87,7 +89,8 @@ class VideoWriter:
     """Writes frames of one size to a file, ``rate`` a second; H.264 unless the name ends in .webm.
 
     A reader sees nothing before :meth:`close`; leaving the ``with`` block by an exception leaves no file. An odd row or
-    column at the lower right is cut off: the encoders take even sizes only.
+    column at the lower right is cut off: the encoders take even sizes only. On one machine the same frames give the
+    same bytes, however many cores the process may use.
     """
 
     def __init__(self, path: str | Path, rate: float):
@@ -132,11 +135,14 @@ class VideoWriter:
     def _begin(self, height: int, width: int) -> None:
         encoder = self._encoder()
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        options = {"movflags": "+faststart"} if self.path.suffix.lower() in (".mp4", ".m4v", ".mov") else {}
+        options = {"fflags": "+bitexact"}  # WebM files would get a random number
+        if self.path.suffix.lower() in (".mp4", ".m4v", ".mov"):
+            options["movflags"] = "+faststart"
         self._container = self._av.open(str(self._partial), "w", options=options)
         self._stream = self._container.add_stream(encoder, rate=Fraction(self.rate).limit_denominator(1001))
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
         self._stream.options = _QUALITY.get(encoder, {})
+        self._stream.codec_context.thread_count = _THREADS
 
     def _encoder(self) -> str:
         wanted = _ENCODERS.get(self.path.suffix.lower(), _H264)

@@ -26,3 +26,8 @@ def nbf_pipelines():
         target="nbf_model_small:pipelines/small-fine.toml",
         summary="second part: the whole network, from small/last.ckpt on (nbf-run train small-fine --out small-fine)",
     )
+    yield PipelineEntry(
+        name="small-ground",
+        target="nbf_model_small:pipelines/small-ground.toml",
+        summary="last part: where the body ends, from small-fine (nbf-run train small-ground --out small-ground)",
+    )

@@ -65,7 +65,7 @@ KNOWN_PROVIDERS: dict[str, dict[str, str]] = {
             ),
             "nbf-run",
         ),
-        **dict.fromkeys(("small", "small-fine"), "nbf-model-small"),
+        **dict.fromkeys(("small", "small-fine", "small-ground"), "nbf-model-small"),
     },
 }
 
@@ -97,7 +97,10 @@ class PluginManager:
         """Add a plugin module or object; a wrong contract or a misspelt hook becomes a failure."""
         version = getattr(plugin, "NBF_CONTRACT", None)
         if version != CONTRACT:
-            self._fail(name, f"was written for contract {version}, this nbf speaks {CONTRACT}")
+            said = f"was written for contract {version}"
+            if version is None:
+                said = "does not say what contract it was written for (NBF_CONTRACT is missing)"
+            self._fail(name, f"{said}, this nbf speaks {CONTRACT}")
             return
         if self._pluggy.is_registered(plugin):
             return  # named by two entry points

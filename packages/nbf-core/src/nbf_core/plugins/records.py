@@ -61,10 +61,20 @@ def _load(name: str, target: str, requires: tuple[str, ...]) -> Any:
     try:
         return import_target(target)
     except ImportError as error:
+        if _own_fault(error, target.partition(".")[0].partition(":")[0]):
+            raise PluginError(f"{name}: {target} cannot be imported: {error}") from error
         advice = f"; install it with: pip install {' '.join(requires)}" if requires else ""
         raise PluginError(f"{name}: cannot import {target} ({error}){advice}") from error
     except AttributeError as error:
         raise PluginError(f"{name}: {target} does not exist ({error})") from error
+
+
+def _own_fault(error: ImportError, package: str) -> bool:
+    """Whether a package is there and lacks something of its own: a misspelt module or name, nothing to install."""
+    missing = error.name or ""
+    if isinstance(error, ModuleNotFoundError):
+        return missing.startswith(f"{package}.")
+    return missing.partition(".")[0] == package
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -37,5 +37,6 @@ def new_plugin(
     print(f"{made.folder}: {made.kind} {made.name!r}")
     for path in files:
         print(f"  {path}")
-    print(f"next: pip install -e {made.folder}[test] && pytest {made.folder}/tests")
+    # In quotes: brackets mean something to zsh.
+    print(f'next: pip install -e "{made.folder}[test]" && pytest "{made.folder}/tests"')
     return 0
