@@ -12,7 +12,7 @@ from correspondence_fakes import BODY, fitter, joint_error, scene
 
 from nbf_fitters.correspondence.anchors import rescaled
 from nbf_fitters.correspondence.chunk import ChunkFit
-from nbf_fitters.correspondence.flips import better, flipped, misfits
+from nbf_fitters.correspondence.flips import better, flipped, strains
 from nbf_fitters.correspondence.hidden import outlined
 from nbf_fitters.correspondence.matching import onto_surface
 from nbf_fitters.correspondence.problem import to_state
@@ -86,14 +86,25 @@ def test_a_part_that_points_at_the_camera_is_turned_over_too(fitted):
     torch.testing.assert_close(direction, -axis.expand_as(direction), atol=1e-5, rtol=0)
 
 
-def test_only_who_misses_pixels_is_fitted_again_and_only_the_better_fit_stays(fitted):
-    problem, solution, state, _ = fitted
-    assert not len(misfits(problem, state, 2.0, 2.0)[0])
-    rotations = state.rotations.clone()
+def test_a_joint_turned_where_no_pixel_goes_is_the_strained_one(fitted):
+    problem, _, state, _ = fitted
+    calm = strains(problem, state, 1.0)
+    assert (calm >= 0).all() and (calm[:, 0] == 0).all()
     bent = torch.tensor([0.9, 0.0, 0.9], dtype=torch.float64)
+    rotations = state.rotations.clone()
     rotations[1, KNEE] = roma.rotvec_to_rotmat(bent) @ rotations[1, KNEE]
-    people, joint = misfits(problem, state._replace(rotations=rotations), 2.0, 2.0)
-    assert people.tolist() == [1] and joint[0] in (KNEE, BODY.spec.joint_names.index("left_ankle"))
+    cost = strains(problem, state._replace(rotations=rotations), 1.0)
+    assert (cost - calm)[1].argmax() in (KNEE, BODY.spec.joint_names.index("left_ankle"))
+    torch.testing.assert_close(cost[0], calm[0])
+    # Without a pixel it is the turn itself that costs.
+    blind = problem._replace(evidence=problem.evidence._replace(trust=problem.evidence.trust * 0))
+    hidden = strains(blind, state._replace(rotations=rotations), 1.0)[1]
+    assert hidden.argmax() == KNEE and hidden[KNEE] > 0.5
+
+
+def test_only_the_better_fit_stays(fitted):
+    _, solution, state, _ = fitted
+    people = torch.tensor([1])
     one = Solution(type(state)(*(value[1:] for value in state)), solution.energy[1:] - 1, solution.trace[:, 1:])
     chosen = better(solution, one, people)
     assert torch.equal(chosen.state.rotations[1], state.rotations[1])

@@ -1,4 +1,4 @@
-"""Every fitter behind the shipped gate, whatever comes in: a flagged result, never an exception, never a NaN."""
+"""Every fitter, gated or not, whatever comes in: a flagged result, never an exception, never a NaN."""
 
 from dataclasses import replace
 
@@ -6,7 +6,20 @@ import pytest
 import torch
 from correspondence_fakes import BANK, BODY, scene
 from fitting_fakes import DenseRenderer
-from odd_people import ODD, PARAMETERS, UNUSABLE, all_hidden, finite, half_outside, spoiled
+from odd_people import (
+    ODD,
+    PARAMETERS,
+    UNUSABLE,
+    all_hidden,
+    finite,
+    half_outside,
+    many_turns,
+    nan_features,
+    nan_keypoints,
+    no_keypoint,
+    nothing_odd,
+    spoiled,
+)
 
 from nbf_fitters.gate import build
 from nbf_fitters.gate.config import GatedCorrespondenceConfig, GatedSmplifyConfig, GatedStagedConfig
@@ -19,9 +32,9 @@ FITTERS = {
 }
 
 
-def fitter(name: str, trust: float = 1.0, gate: str = "shipped"):
+def fitter(name: str, trust: float = 1.0, gate: str = "shipped", **changes):
     make, config, settings = FITTERS[name]
-    return make(config(priors={}, gate=gate, **settings), BODY, DenseRenderer(), BANK, {}, trust)
+    return make(config(priors={}, gate=gate, **settings, **changes), BODY, DenseRenderer(), BANK, {}, trust)
 
 
 @pytest.mark.parametrize("name", FITTERS)
@@ -40,6 +53,24 @@ def test_odd_people_spoil_nobody_else(name, trust):
         if not result.kept[i]:
             for part in PARAMETERS:
                 assert torch.equal(getattr(result.params, part)[i], getattr(result.start, part)[i]), spoil.__name__
+
+
+@pytest.mark.parametrize("name", FITTERS)
+def test_odd_people_are_flagged_alone_as_they_are_beside_a_healthy_one(name):
+    kinds = (nothing_odd, nan_features, nan_keypoints, no_keypoint, all_hidden, half_outside, many_turns)
+    _, observation, start = scene(len(kinds), degrees=10)
+    observation, start = observation.clone(), start.clone()
+    for i, spoil in enumerate(kinds):
+        spoil(i, observation, start, BANK)
+    tool = fitter(name, gate="off", starts=("estimate",))
+    together = tool.fit(observation, start)
+    alone = [tool.fit(observation[[i]], start[[i]]) for i in range(len(kinds))]
+    assert finite(together) and all(finite(one) for one in alone)
+    assert together.kept.tolist() == [bool(one.kept[0]) for one in alone]
+    assert together.kept[0] and not together.kept[1] and not together.kept[kinds.index(all_hidden)]
+    for part in PARAMETERS:
+        healthy = getattr(alone[0].params, part)[0]
+        torch.testing.assert_close(getattr(together.params, part)[0], healthy, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", FITTERS)

@@ -14,7 +14,7 @@ from torch import Tensor
 from nbf_core.types import BodyParams, Observation
 from nbf_fitters.correspondence.anchors import rescaled
 from nbf_fitters.correspondence.config import CorrespondenceConfig, ScheduleConfig
-from nbf_fitters.correspondence.flips import better, flipped, misfits
+from nbf_fitters.correspondence.flips import better, flipped, strains
 from nbf_fitters.correspondence.hidden import outlined
 from nbf_fitters.correspondence.matching import (
     Matches,
@@ -174,7 +174,7 @@ class ChunkFit:
         return problem._replace(prior=rescaled(problem.prior, state, matrix, config.start_error))
 
     def _polish(self, problem: Problem, state: State) -> tuple[Problem, Solution]:
-        """Fit, misfits turned over, and again with the outline where unseen limbs left it."""
+        """Fit, strained joints turned over, and again with the outline where unseen limbs left it."""
         config = self.setting.config
         solution = self._turn_over(problem, self._solve(problem, state, config.polish))
         for _ in range(config.outline_rounds):
@@ -194,19 +194,18 @@ class ChunkFit:
         return problem, solution
 
     def _turn_over(self, problem: Problem, solution: Solution) -> Solution:
-        """Whoever has a part that misses its pixels: with this part, or the one above it, turned over in depth."""
+        """Whoever has a strained joint: with the worst one turned over in depth, where that costs less."""
         config, below = self.setting.config, self.setting.tables.below.double()
-        if not self.sound or config.flip_misfit <= 0:
+        if not self.sound or config.flip_strain <= 0:
             return solution
-        people, joint = misfits(problem, solution.state, config.flip_misfit, self.pixel)
+        scale = config.polish.pixel_scale[-1] / self.pixel
+        worst, joint = strains(problem, solution.state, scale).max(-1)
+        people = (worst > config.flip_strain).nonzero()[:, 0]
         if not len(people):
             return solution
-        mine, begin = select(problem, people), at(solution.state, people)
-        for _ in range(2):
-            other = self._solve(mine, flipped(mine, begin, joint, below), config.polish)
-            solution = better(solution, other, people)
-            joint = problem.body.parents[joint].clamp_min(0)
-        return solution
+        mine = select(problem, people)
+        begin = flipped(mine, at(solution.state, people), joint[people], below)
+        return better(solution, self._solve(mine, begin, config.polish), people)
 
     def _rematch(
         self, problem: Problem, solution: Solution, noise: Float[Tensor, "b"], people: Int[Tensor, "n"], radii: Radii

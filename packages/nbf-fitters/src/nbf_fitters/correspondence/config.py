@@ -68,8 +68,8 @@ class CorrespondenceConfig(Config):
     fitted first; then pixels are matched within the radii ``near`` of that fit, and both are fitted. Orientation
     bins count for nothing there.
 
-    ``flip_misfit`` (px^2): a person with a part whose pixels miss by more in the mean square is fitted again with this
-    part turned over in depth; 0: nobody is.
+    ``flip_strain`` (energy): a person with a joint whose turn costs more is fitted again with the worst such joint
+    turned over in depth; 0: nobody is.
 
     ``outline_weight`` (1 / px^2) pulls unseen limbs outside what is seen of a person into it, where little of the
     person is outside, in at most ``outline_rounds`` further fits.
@@ -93,7 +93,7 @@ class CorrespondenceConfig(Config):
     anchor_weight: float = Field(2.0, ge=0)
     root_weight: float = Field(2.0, ge=0)
     start_error: tuple[float, float] = (0.2, 2.0)
-    flip_misfit: float = Field(0.2, ge=0)
+    flip_strain: float = Field(2.5, ge=0)
     outline_weight: float = Field(0.2, ge=0)
     outline_rounds: int = Field(2, ge=0)
     shape_anchor: float = Field(0.5, ge=0)

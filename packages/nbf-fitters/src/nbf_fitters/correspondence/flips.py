@@ -1,42 +1,40 @@
-"""Small parts that were fitted upside down in depth: a foot's few pixels hardly tell which way it points."""
+"""Parts that were fitted upside down in depth: few pixels hardly tell which way a foot or a half-hidden arm points."""
 
 from __future__ import annotations
 
+import roma
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from nbf_fitters.correspondence.records import Problem, Solution, State, at, choose, put
-from nbf_fitters.correspondence.reference import flat, pose, posed
+from nbf_fitters.correspondence.reference import flat, pose, posed, robust
 
-FAR = 4.0
-"""A squared miss counts for no more than this (px^2 of a map of 80)."""
-
-PRIOR_PIXELS = 2.0
-"""So many pixels that fit well are added to each part's own: one pixel alone turns nothing over."""
-
-NOISE = 6.0
-"""A part misfits where its mean squared miss is so many times that of half of the person's pixels."""
+NOISE = 2.0
+"""Pixels of a part count for what they cost beyond so many times the cost of the person's middle pixel."""
 
 
-def misfits(problem: Problem, state: State, limit: float, pixel: float) -> tuple[Int[Tensor, "n"], Int[Tensor, "n"]]:
-    """People with a part that misses its pixels, and the joint of the worst of each.
+def strains(problem: Problem, state: State, scale: float) -> Float[Tensor, "b j"]:
+    """What each joint's turn costs: away from the start, from the population, and in pixels of its part that miss.
 
-    ``limit`` is a mean squared miss in pixels of a map of 80, ``pixel`` the size of a pixel of this map in those.
+    Energy, in pixels above what is usual for the person; ``scale`` is that of the robust function (map pixels).
+    The root's is nothing.
     """
-    seen = problem.evidence
+    seen, prior = problem.evidence, problem.prior
     rest = seen.rest + torch.einsum("bnds,bs->bnd", seen.directions, state.betas)
     place = flat(problem.camera, posed(pose(problem.body, state), rest, seen.weights))
     used = seen.trust > 0
-    miss = (place - seen.place).square().sum(-1) * pixel**2
-    usual = torch.nan_to_num(torch.where(used, miss, torch.nan).nanmedian(1).values)
-    joint = seen.weights.argmax(-1)
-    zero = torch.zeros_like(seen.weights[:, 0])
-    total = zero.scatter_add(1, joint, torch.where(used, miss.clamp_max(FAR), 0))
-    count = zero.scatter_add(1, joint, used.to(miss)) + PRIOR_PIXELS
-    worst, which = (total / count).max(-1)
-    people = (worst > (NOISE * usual).clamp_min(limit)).nonzero()[:, 0]
-    return people, which[people]
+    cost = 0.5 * seen.trust * robust((place - seen.place).square().sum(-1), seen.trust.new_tensor(scale))[0]
+    usual = torch.nan_to_num(torch.where(used, cost, torch.nan).nanmedian(1).values)
+    zero, joint = torch.zeros_like(seen.weights[:, 0]), seen.weights.argmax(-1)
+    pixels = zero.scatter_add(1, joint, torch.where(used, cost - NOISE * usual[:, None], 0)).clamp_min(0)
+    turn = roma.rotmat_to_rotvec(state.rotations @ prior.rotations.mT)
+    total = pixels + 0.5 * prior.anchor * turn.square().sum(-1)
+    if len(prior.mean):
+        away = roma.rotmat_to_rotvec(state.rotations)[:, 1:].flatten(1) - prior.mean
+        total[:, 1:] += 0.5 * (away * (away @ prior.precision)).unflatten(1, (-1, 3)).sum(-1)
+    total[:, 0] = 0
+    return total
 
 
 def flipped(problem: Problem, state: State, joint: Int[Tensor, "b"], below: Float[Tensor, "j 3"]) -> State:
