@@ -1,6 +1,6 @@
 """How well a model's features find their kernels, on people it has seen, new people, and held-out clips.
 
-    python tools/benchmarks/correspondence.py [--weights small] [--pipeline small-fine] [--samples 128]
+    python tools/benchmarks/correspondence.py [--weights small] [--pipeline small-ground] [--samples 128]
 
 Prints the correspondence quality that training watches and the regressor's own error, one line for each set; then, for
 the test clips, where the features see the body's outline and how far in the picture pixels miss their kernels.
@@ -36,7 +36,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", default="small", help="a model file or the name of installed weights")
-    parser.add_argument("--pipeline", default="small-fine", help="the pipeline that made them")
+    parser.add_argument("--pipeline", default="small-ground", help="the pipeline that made them")
     parser.add_argument("--samples", type=int, default=128, help="people a set")
     options = parser.parse_args()
     needs = ("body", "regressor", "bank", "data")

@@ -20,7 +20,7 @@ def weights():
 @pytest.fixture(scope="module")
 def networks(weights):
     """Regressor and bank as a user of the packages would build them, without nbf-run."""
-    pipeline = load_pipeline("small-fine", [("regressor.pretrained", False)], {"train": dict_model()})
+    pipeline = load_pipeline("small-ground", [("regressor.pretrained", False)], {"train": dict_model()})
     manager = get_plugin_manager()
     body = manager.get("body_models", "anny").load()(pipeline.section("body").config)
     regressor = manager.get("regressors", "pare-coke").load()(pipeline.section("regressor").config, spec=body.spec)
@@ -40,13 +40,13 @@ def dict_model():
 def test_the_file_is_small_and_says_how_it_was_made(weights):
     assert weights.path.stat().st_size < 25e6
     metadata = weights.metadata
-    assert metadata["pipeline"] == "small-fine" and metadata["seed"] == metadata["table"]["seed"]
+    assert metadata["pipeline"] == "small-ground" and metadata["seed"] == metadata["table"]["seed"]
     assert metadata["steps"] == metadata["table"]["train"]["steps"]
     assert 0.5 < metadata["quality"]["correct_side"] <= 1 and 0 < metadata["quality"]["within_10cm"] <= 1
 
 
 def test_the_pipeline_that_ships_is_the_one_that_made_it(weights):
-    table = load_pipeline("small-fine", [], {"train": dict_model()}).table
+    table = load_pipeline("small-ground", [], {"train": dict_model()}).table
     assert weights.metadata["table"] == {**table, "train": {**table["train"], "start_from": "last.ckpt"}}
 
 
