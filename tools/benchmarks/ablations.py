@@ -62,7 +62,7 @@ def main() -> None:
         f"data.size={options.size}", f"train.validate_every={options.steps}", "train.checkpoint_every=100",
         f'train.cache="{(options.pictures or options.out / "pictures").resolve()}"',
     ]  # fmt: skip
-    print("| " + " | ".join(["", "measured", *SHOWN.values()]) + " |")
+    print("| " + " | ".join(["", "measured", *SHOWN.values()]) + " |\n" + "|---" * (2 + len(SHOWN)) + "|")
     for name in options.only:
         for clip, measured in trained(options.out, name, common + SWITCHES[name]).items():
             numbers = [f"{measured[key]:.0f}" if key.endswith("mpjpe") else f"{measured[key]:.1%}" for key in SHOWN]
