@@ -1,5 +1,6 @@
 """What the tests between packages share: the command in a process of its own, and untrained weights."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -23,6 +24,14 @@ def nbf_run():
         )
 
     return call
+
+
+@pytest.fixture(scope="module")
+def tools():
+    """The modules of tools/ by name."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    yield importlib.import_module
+    sys.path.remove(str(ROOT / "tools"))
 
 
 @pytest.fixture(scope="session")

@@ -10,14 +10,6 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def tools():
-    """The modules of tools/ by name."""
-    sys.path.insert(0, str(ROOT / "tools"))
-    yield importlib.import_module
-    sys.path.remove(str(ROOT / "tools"))
-
-
-@pytest.fixture(scope="module")
 def check():
     spec = importlib.util.spec_from_file_location("check_packages", ROOT / "tools" / "checks" / "packages.py")
     module = importlib.util.module_from_spec(spec)

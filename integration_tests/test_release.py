@@ -1,6 +1,5 @@
 """What a release looks at: files that are wrong in known ways are found, and ours are not among them."""
 
-import importlib
 import shutil
 import sys
 import zipfile
@@ -9,14 +8,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(scope="module")
-def tools():
-    """The modules of tools/ by name."""
-    sys.path.insert(0, str(ROOT / "tools"))
-    yield importlib.import_module
-    sys.path.remove(str(ROOT / "tools"))
 
 
 @pytest.fixture(scope="module")

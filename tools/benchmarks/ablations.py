@@ -14,11 +14,11 @@ import csv
 from pathlib import Path
 
 import torch
+from correspondence import batches_of
 
 from nbf_core.config import parse_override
-from nbf_core.types import collate
 from nbf_core.weights import read_weights
-from nbf_run.build import build_body, build_dataset, build_networks
+from nbf_run.build import build_body, build_networks
 from nbf_run.options import read_pipeline
 from nbf_run.training import train
 from nbf_run.training.validation import validate
@@ -45,7 +45,7 @@ SHOWN = {
     "start_mpjpe": "MPJPE",
     "start_pa_mpjpe": "PA-MPJPE",
 }
-SAMPLES, BATCH = 128, 32
+SAMPLES = 128
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
     ]  # fmt: skip
     print("| " + " | ".join(["", "measured", *SHOWN.values()]) + " |\n" + "|---" * (2 + len(SHOWN)) + "|")
     for name in options.only:
-        for clip, measured in trained(options.out, name, common + SWITCHES[name]).items():
+        for clip, measured in trained(options.out / f"{options.steps}-steps", name, common + SWITCHES[name]).items():
             numbers = [f"{measured[key]:.0f}" if key.endswith("mpjpe") else f"{measured[key]:.1%}" for key in SHOWN]
             print("| " + " | ".join([name, clip, *numbers]) + " |", flush=True)
 
@@ -94,10 +94,7 @@ def measure(folder: Path, changes: list[tuple[str, object]]) -> dict[str, dict[s
     networks = build_networks(pipeline, body, read_weights(str(folder / "model.safetensors")))
     results = {}
     for clip, differs in CLIPS.items():
-        config = pipeline.section("data").config.model_copy(update={"augment": False, **differs})
-        data = build_dataset(pipeline, body, config)
-        samples = [data[index] for index in range(min(SAMPLES, len(data)))]
-        batches = [collate(samples[i : i + BATCH]) for i in range(0, len(samples), BATCH)]
+        batches = batches_of(pipeline, body, differs, SAMPLES)
         results[clip] = {key: value for key, value in validate(batches, body, *networks).items() if key in SHOWN}
     return results
 

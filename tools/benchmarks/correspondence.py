@@ -9,10 +9,13 @@ the test clips, where the features see the body's outline and how far in the pic
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 
+from nbf_core.config import Pipeline
+from nbf_core.contracts import BodyModel
 from nbf_core.types import Sample, collate
 from nbf_core.weights import read_weights
 from nbf_run.build import build_body, build_dataset, build_networks
@@ -44,16 +47,21 @@ def main() -> None:
     body = build_body(pipeline)
     regressor, bank = build_networks(pipeline, body, read_weights(options.weights))
     for name, changes in SETS.items():
-        config = pipeline.section("data").config.model_copy(update={"augment": False, **changes})
-        data = build_dataset(pipeline, body, config)
-        samples = [data[index] for index in range(min(options.samples, len(data)))]
-        batches = [collate(samples[i : i + BATCH]) for i in range(0, len(samples), BATCH)]
+        batches = batches_of(pipeline, body, changes, options.samples)
         with torch.inference_mode():
             measured = validate(batches, body, regressor, bank)
         print(f"{name:28s}" + "".join(f"{key} {measured[key]:8.3f}   " for key in SHOWN), flush=True)
         if name == "test clips":
             looked = [look(batch, body, regressor, bank) for batch in batches]
     print("\ntest clips, " + describe(looked))
+
+
+def batches_of(pipeline: Pipeline, body: BodyModel, changes: dict[str, Any], count: int) -> list[Sample]:
+    """The first ``count`` undisturbed people of the pipeline's data set, with keys of ``[data]`` changed."""
+    config = pipeline.section("data").config.model_copy(update={"augment": False, **changes})
+    data = build_dataset(pipeline, body, config)
+    samples = [data[index] for index in range(min(count, len(data)))]
+    return [collate(samples[i : i + BATCH]) for i in range(0, len(samples), BATCH)]
 
 
 @torch.inference_mode()
