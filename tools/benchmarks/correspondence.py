@@ -1,6 +1,6 @@
 """How well a model's features find their kernels, on people it has seen, new people, and held-out clips.
 
-    python tools/benchmarks/correspondence.py [--weights small] [--pipeline small-ground] [--samples 128]
+    python tools/benchmarks/correspondence.py [--weights small] [--pipeline small-ground] [--samples 128] [--mirror]
 
 Prints the correspondence quality that training watches and the regressor's own error, one line for each set; then, for
 the test clips, where the features see the body's outline and how far in the picture pixels miss their kernels.
@@ -19,6 +19,7 @@ from nbf_core.contracts import BodyModel
 from nbf_core.types import Sample, collate
 from nbf_core.weights import read_weights
 from nbf_run.build import build_body, build_dataset, build_networks
+from nbf_run.mirror import looking_twice
 from nbf_run.options import read_pipeline
 from nbf_run.training.validation import validate
 
@@ -41,11 +42,14 @@ def main() -> None:
     parser.add_argument("--weights", default="small", help="a model file or the name of installed weights")
     parser.add_argument("--pipeline", default="small-ground", help="the pipeline that made them")
     parser.add_argument("--samples", type=int, default=128, help="people a set")
+    parser.add_argument("--mirror", action="store_true", help="with a look at the mirror image too, as the demo fits")
     options = parser.parse_args()
     needs = ("body", "regressor", "bank", "data")
     pipeline = read_pipeline(options.pipeline, [("regressor.pretrained", False)], needs=needs)
     body = build_body(pipeline)
     regressor, bank = build_networks(pipeline, body, read_weights(options.weights))
+    if options.mirror:
+        regressor, bank = looking_twice(regressor, bank, body.spec)
     for name, changes in SETS.items():
         batches = batches_of(pipeline, body, changes, options.samples)
         with torch.inference_mode():

@@ -78,7 +78,7 @@ def model_cases(body: BodyModel, options: argparse.Namespace, split: str) -> Ite
             changes.append(("regressor.weights", options.weights))
         pipeline = read_pipeline(options.pipeline, changes, needs=(*FIT_NEEDS, "data"))
         weights = build.pipeline_weights(pipeline)
-        regressor, bank = build.build_networks(pipeline, body, weights)
+        regressor, bank = build.build_estimator(pipeline, body, weights)
         data = build.build_dataset(pipeline, body)
         samples = stack([data[i] for i in range(options.pictures)])
         crops = sample_crops(samples)

@@ -11,11 +11,15 @@ from fitting_fakes import DenseRenderer, StickBody
 from pydantic import ValidationError
 
 from nbf_core.contracts import Fitter, SkinnedBodyModel
+from nbf_core.conventions import KEYPOINT_SETS
 from nbf_core.errors import ConfigError, ShapeError
+from nbf_fitters.config import GaussianPoseConfig
 from nbf_fitters.correspondence.config import CorrespondenceConfig
 from nbf_fitters.correspondence.fitter import CorrespondenceFitter
 from nbf_fitters.correspondence.matching import best, body_pixels, nearby_one, similarities
+from nbf_fitters.priors import GaussianPosePrior
 from nbf_fitters.starts import two_sided
+from nbf_fitters.terms import HEAD
 
 PARAMETERS = ("global_orient", "body_pose", "betas", "transl")
 
@@ -69,6 +73,32 @@ def test_without_trust_keypoints_alone_are_fitted():
     assert same(result.params, other.params)  # features had no say
     alone = fitter(trust=0.0).fit(replace(observation, keypoints=None), start)
     assert not alone.kept.any() and same(alone.params, start)
+
+
+def test_somebody_whose_head_is_hidden_is_fitted_by_the_other_keypoints():
+    _, observation, start = scene(2)
+    hidden = observation.keypoints.clone()
+    head = [i for i, name in enumerate(KEYPOINT_SETS["openpose-25"]) if name in HEAD]
+    hidden[:, head, 2] = 0
+    result = fitter(trust=0.0).fit(replace(observation, keypoints=hidden), start)
+    assert result.kept.all()
+    assert (pixels_off(result.params, observation) < 0.5 * pixels_off(start, observation)).all()
+
+
+def test_what_little_trust_hears_weighs_less_beside_the_prior():
+    """With the prior weighed more, poses that the picture hardly fixes are nearer to its mean."""
+    _, observation, start = scene(2, degrees=30)
+    prior = GaussianPosePrior(GaussianPoseConfig())
+
+    def fits(trust: float):
+        for times in (1.0, 10.0):
+            config = CorrespondenceConfig(priors={"gaussian-pose": 0.2}, unsure_prior=times, min_pixels=10)
+            tool = CorrespondenceFitter(config, BODY, DenseRenderer(), BANK, {"gaussian-pose": prior}, trust)
+            yield tool.fit(observation, start).params
+
+    loose, tight = fits(trust=0.3)
+    assert (prior(tight) < prior(loose)).all()
+    assert same(*fits(trust=1.0))
 
 
 def test_keypoints_help_beside_features():

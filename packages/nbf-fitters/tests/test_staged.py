@@ -8,6 +8,7 @@ import torch
 from fitting_fakes import DenseRenderer, FixedBank, StickBody, disturb, observe, people
 from pydantic import ValidationError
 
+from nbf_core.conventions import KEYPOINT_SETS
 from nbf_core.errors import ConfigError, ShapeError
 from nbf_core.geometry.camera import central_ray_rotation
 from nbf_core.types import BodyParams, Fragments, Observation, RenderOutput
@@ -15,6 +16,7 @@ from nbf_fitters.config import StagedConfig
 from nbf_fitters.objective import Objective
 from nbf_fitters.staged import StagedFitter
 from nbf_fitters.starts import two_sided
+from nbf_fitters.terms import HEAD
 
 BODY = StickBody()
 BANK = FixedBank(BODY)
@@ -59,6 +61,16 @@ def test_keypoints_alone_bring_the_body_onto_them():
     result = fitter(feature_weight=0, anchor_weight=1e-3).fit(observation, start)
     assert (pixels(result.params, observation) < 0.2 * pixels(start, observation)).all()
     assert result.kept.all() and (result.loss < result.start_loss).all()
+
+
+@pytest.mark.parametrize("needs_head", [False, True])
+def test_somebody_whose_head_is_hidden_is_fitted_by_the_other_keypoints_but_as_published_not(needs_head):
+    _, observation, start = scene()
+    hidden = observation.keypoints.clone()
+    hidden[:, [i for i, name in enumerate(KEYPOINT_SETS["openpose-25"]) if name in HEAD], 2] = 0
+    seen = replace(observation, keypoints=hidden)
+    result = fitter(feature_weight=0.0, keypoints={"needs_head": needs_head}).fit(seen, start)
+    assert (result.kept == (not needs_head)).all()
 
 
 def test_features_alone_improve_a_disturbed_pose():

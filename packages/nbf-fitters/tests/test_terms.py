@@ -53,13 +53,14 @@ def test_a_keypoint_without_confidence_counts_for_nothing_even_when_it_is_nan():
     assert cost.item() == 0 and projected.grad.isfinite().all()
 
 
-def test_keypoints_are_used_only_with_a_head_and_seven_in_all():
+def test_keypoints_are_used_where_there_are_seven_or_as_published_with_a_head_among_them():
     keypoints = torch.zeros(4, 25, 3)
     keypoints[0, :7, 2] = 0.9  # nose and six
     keypoints[1, 1:15, 2] = 0.9  # no head
     keypoints[2, :6, 2] = 0.9  # six
     keypoints[3, :, 2] = 0.2  # all unsure
-    assert usable_keypoints(keypoints, "openpose-25").tolist() == [True, False, False, False]
+    assert usable_keypoints(keypoints, "openpose-25").tolist() == [True, True, False, False]
+    assert usable_keypoints(keypoints, "openpose-25", needs_head=True).tolist() == [True, False, False, False]
     with pytest.raises(ShapeError, match="openpose-26"):
         usable_keypoints(keypoints, "openpose-26")
     with pytest.raises(ShapeError, match="17"):

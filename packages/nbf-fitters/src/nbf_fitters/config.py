@@ -44,14 +44,15 @@ class KeypointsConfig(Config):
     """The 2D keypoint term.
 
     ``scale`` is the Geman-McClure scale in pixels of a map of 80 (distances on other maps are brought to
-    that). People with no head keypoint over ``min_confidence``, or fewer than ``min_count`` keypoints over
-    it, are fitted without keypoints.
+    that). People with fewer than ``min_count`` keypoints over ``min_confidence`` are fitted without keypoints;
+    with ``needs_head`` (published) so are those with none of the head over it.
     """
 
     weight: float = Field(1e-2, ge=0)
     scale: float = Field(100.0, gt=0)
     min_confidence: float = Field(0.2, ge=0, le=1)
     min_count: int = Field(7, ge=1)
+    needs_head: bool = False
 
 
 class VerticesConfig(Config):

@@ -103,7 +103,7 @@ class StagedFitter:
         if observation.keypoints is None or config.keypoints.weight == 0:
             keypoints = torch.zeros_like(usable)
         else:
-            limits = config.keypoints.min_confidence, config.keypoints.min_count
+            limits = config.keypoints.min_confidence, config.keypoints.min_count, config.keypoints.needs_head
             keypoints = usable_keypoints(observation.keypoints, observation.keypoint_set, *limits)
         # Features can draw a body near; they cannot find one that is not before the camera.
         features = start.transl[:, 2] >= nearest_depth(observation.camera)

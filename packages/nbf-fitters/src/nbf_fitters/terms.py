@@ -34,9 +34,14 @@ def clean_keypoints(keypoints: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n 3"]
 
 
 def usable_keypoints(
-    keypoints: Float[Tensor, "b n 3"], keypoint_set: str, min_confidence: float = 0.2, min_count: int = 7
+    keypoints: Float[Tensor, "b n 3"],
+    keypoint_set: str,
+    min_confidence: float = 0.2,
+    min_count: int = 7,
+    needs_head: bool = False,
 ) -> Bool[Tensor, "b"]:
-    """For whom keypoints may be used: somebody with a head keypoint and ``min_count`` in all over the limit.
+    """For whom keypoints may be used: somebody with ``min_count`` of them over the limit, and with ``needs_head``
+    (published) one of the head among them.
 
     Raises ShapeError for an unknown set or another number of keypoints than it has.
     """
@@ -48,8 +53,10 @@ def usable_keypoints(
             f"keypoints: expected shape [b, {len(names)}, 3] for {keypoint_set}, got {tuple(keypoints.shape)}"
         )
     sure = keypoints[..., 2] > min_confidence
-    head = sure[..., [i for i, name in enumerate(names) if name in HEAD]].any(-1)
-    return head & (sure.sum(-1) >= min_count)
+    enough = sure.sum(-1) >= min_count
+    if needs_head:
+        enough &= sure[..., [i for i, name in enumerate(names) if name in HEAD]].any(-1)
+    return enough
 
 
 def keypoint_cost(

@@ -17,6 +17,7 @@ from nbf_core.errors import AssetError, ConfigError, PluginError
 from nbf_core.plugins import get_plugin_manager
 from nbf_core.types import BodySpec
 from nbf_core.weights import Weights, load_into, read_weights
+from nbf_run.mirror import looking_twice
 
 
 def component(pipeline: Pipeline, section: str, **handed: Any) -> Any:
@@ -63,6 +64,12 @@ def build_networks(
         _load(bank, weights, "bank")
         regressor.eval()
     return regressor, bank
+
+
+def build_estimator(pipeline: Pipeline, body: BodyModel, weights: Weights) -> tuple[Regressor, FeatureBank]:
+    """Trained networks as fits use them: looking twice where ``fit.mirror`` says so."""
+    networks = build_networks(pipeline, body, weights)
+    return looking_twice(*networks, body.spec) if pipeline.options["fit"].mirror else networks
 
 
 def kernels_of(spec: BodySpec) -> str:

@@ -74,7 +74,7 @@ class LoadedPipeline:
         self.device = torch.device(self.options.device)
         self.weights = build.pipeline_weights(pipeline)
         self.body = build.build_body(pipeline).to(self.device)
-        self.regressor, self.bank = build.build_networks(pipeline, self.body, self.weights)
+        self.regressor, self.bank = build.build_estimator(pipeline, self.body, self.weights)
         self.regressor.to(self.device)
         self.bank.to(self.device)
         measured = trust(self.weights.metadata.get("quality"))

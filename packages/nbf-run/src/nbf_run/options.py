@@ -28,6 +28,7 @@ class FitOptions(Config):
     frames: str | None = Field(None, description="START:STOP:STEP: only these frames of a film; 0:200:2, say")
     window: int = Field(64, ge=4, description="frames of a film that are held in memory and fitted together")
     trust: float | None = Field(None, ge=0, le=1, description="weight of the features; None: as measured in training")
+    mirror: bool = Field(False, description="look at each crop's mirror image too: better features, twice the time")
     trace: int = Field(0, ge=0, description="keep a fit's course at every so many steps and draw it; 0: do not")
     device: Literal["cpu", "cuda"] = "cpu"
 

@@ -66,7 +66,8 @@ class CorrespondenceConfig(Config):
 
     The fitter's trust, squared, multiplies what features weigh. Where trust is below ``features_alone``, keypoints are
     fitted first; then pixels are matched within the radii ``near`` of that fit, and both are fitted. Orientation
-    bins count for nothing there.
+    bins count for nothing there, and priors ``unsure_prior`` times as much: what such pixels and keypoints say is wrong
+    together, by whole limbs.
 
     ``flip_strain`` (energy): a person with a joint whose turn costs more is fitted again with the worst such joint
     turned over in depth; 0: nobody is.
@@ -99,7 +100,8 @@ class CorrespondenceConfig(Config):
     shape_anchor: float = Field(0.5, ge=0)
     shape_weight: float = Field(0.02, ge=0)
     depth_weight: float = Field(100.0, ge=0)
-    priors: dict[str, float] = {"gaussian-pose": 0.2}
+    priors: dict[str, float] = {"gaussian-pose": 0.3}
+    unsure_prior: float = Field(3.0, gt=0)
     starts: tuple[CorrespondenceStart, ...] = Field(("estimate", "parts", "two-sided", "parts-two-sided"), min_length=1)
     enough: float = Field(0.02, ge=0)
     explore: ScheduleConfig = Field(default_factory=_explore)

@@ -56,7 +56,7 @@ class CorrespondenceFitter:
                 f"fitter: correspondence needs a body that tells its skinning, {body.spec.name!r} does not"
             )
         self.config, self.body, self.renderer, self.bank, self.trust = config, body, renderer, bank, trust
-        self._gaussian = _pose_gaussian(config, dict(priors or {}))
+        self._gaussian = _pose_gaussian(config, dict(priors or {}), sound=trust >= config.features_alone)
         self._compiled = _compiled_solver(config.solver)
         self._made: tuple[object, Tables] | None = None
 
@@ -205,8 +205,8 @@ def _finite(values: Tensor) -> Tensor:
     return torch.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _pose_gaussian(config: CorrespondenceConfig, priors: dict[str, Prior]) -> tuple[Tensor, Tensor] | None:
-    """Mean and precision of the pose prior, where it is weighed."""
+def _pose_gaussian(config: CorrespondenceConfig, priors: dict[str, Prior], sound: bool) -> tuple[Tensor, Tensor] | None:
+    """Mean and weighted precision of the pose prior, where it is weighed."""
     for name, weight in config.priors.items():
         if weight <= 0:
             continue
@@ -216,7 +216,8 @@ def _pose_gaussian(config: CorrespondenceConfig, priors: dict[str, Prior]) -> tu
         prior = priors[name]
         if not isinstance(prior, GaussianPosePrior):
             raise ConfigError(f"fitter.priors.{name}: expected a Gaussian over poses, got {type(prior).__name__}")
-        return prior.mean.double(), prior.factor.double().mT @ prior.factor.double()
+        weight = weight if sound else weight * config.unsure_prior
+        return prior.mean.double(), weight * (prior.factor.double().mT @ prior.factor.double())
     return None
 
 

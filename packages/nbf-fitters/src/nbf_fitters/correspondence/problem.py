@@ -129,15 +129,14 @@ def keypoint_record(
 
 
 def prior_record(config: CorrespondenceConfig, state: State, gaussian: tuple[Tensor, Tensor] | None) -> Prior:
-    """What is expected; ``gaussian`` is mean and precision of the pose."""
+    """What is expected; ``gaussian`` is mean and weighted precision of the pose."""
     rotations, shift, betas = state
     anchor = shift.new_full(rotations.shape[:2], config.anchor_weight)
     anchor[:, 0] = config.root_weight
-    weight = config.priors.get("gaussian-pose", 0.0)
-    if gaussian is None or weight <= 0:
+    if gaussian is None:
         mean, precision = shift.new_zeros(0), shift.new_zeros(0, 0)
     else:
-        mean, precision = gaussian[0].to(shift), weight * gaussian[1].to(shift)
+        mean, precision = (value.to(shift) for value in gaussian)
     depth = config.depth_weight / shift[:, 2].square().clamp_min(1e-6)
     place = torch.full_like(depth, PLACE_WEIGHT)
     return Prior(

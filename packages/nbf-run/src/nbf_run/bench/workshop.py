@@ -160,7 +160,7 @@ class Workshop:
         def make() -> Start:
             weights = build.pipeline_weights(pipeline)
             torch.manual_seed(pipeline.seed)
-            regressor, bank = build.build_networks(pipeline, self.body(set_name), weights)
+            regressor, bank = build.build_estimator(pipeline, self.body(set_name), weights)
             regressor.to(self.device)
             bank.to(self.device)
             asked = pipeline.options["fit"].trust
@@ -176,7 +176,8 @@ class Workshop:
         name = getattr(pipeline.section("regressor").config, "weights", None)
         content = None if name is None else file_digest(find_weights(name))
         facts = component_facts(pipeline, ["body", "regressor", "bank"])
-        return digest([facts, content, pipeline.options["fit"].trust, pipeline.seed, version("torch")])
+        fit = pipeline.options["fit"]
+        return digest([facts, content, fit.trust, fit.mirror, pipeline.seed, version("torch")])
 
     def trust(self, set_name: str, method: str) -> float:
         """The weight of the features in a method's fits."""
