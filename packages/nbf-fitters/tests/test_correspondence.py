@@ -222,6 +222,18 @@ def test_matching_near_a_pose_compiled_or_not_is_the_same():
     assert (best(scores).similarity[ok] >= value[ok]).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_best_class_is_the_most_similar_one_whatever_the_signs(dtype):
+    scores = torch.randn(300, 40, generator=torch.Generator().manual_seed(0))
+    scores[100:200] = -scores[100:200].abs() - 0.01
+    scores[200] = 0.0
+    found = best(scores.to(dtype))
+    assert torch.equal(found.similarity, scores.to(dtype).amax(-1).float())
+    assert torch.equal(scores.to(dtype).float().gather(-1, found.label[:, None])[:, 0], found.similarity)
+    nobody = best(scores[:0].to(dtype))
+    assert not len(nobody.label) and not len(nobody.similarity)
+
+
 def test_mistakes_are_named():
     with pytest.raises(ConfigError, match="skinning.*stick"):
         CorrespondenceFitter(CorrespondenceConfig(priors={}), StickBody(), DenseRenderer(), BANK)

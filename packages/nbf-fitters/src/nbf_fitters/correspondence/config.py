@@ -100,8 +100,8 @@ class CorrespondenceConfig(Config):
     shape_anchor: float = Field(0.5, ge=0)
     shape_weight: float = Field(0.02, ge=0)
     depth_weight: float = Field(100.0, ge=0)
-    priors: dict[str, float] = {"gaussian-pose": 0.3}
-    unsure_prior: float = Field(1.7, gt=0)
+    priors: dict[str, float] = {"gaussian-pose": 0.2}
+    unsure_prior: float = Field(2.55, gt=0)
     starts: tuple[CorrespondenceStart, ...] = Field(("estimate", "parts", "two-sided", "parts-two-sided"), min_length=1)
     enough: float = Field(0.02, ge=0)
     explore: ScheduleConfig = Field(default_factory=_explore)

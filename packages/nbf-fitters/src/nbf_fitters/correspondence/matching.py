@@ -81,8 +81,21 @@ def similarities(pixels: Pixels, tables: Tables, dtype: torch.dtype) -> Float[Te
 
 def best(scores: Float[Tensor, "n ko"]) -> Matches:
     """The most similar class of each pixel."""
-    value, label = scores.max(-1)
-    return Matches(label, value.float())
+    label = _largest(scores)
+    return Matches(label, scores.gather(-1, label[:, None])[:, 0].float())
+
+
+def _largest(scores: Float[Tensor, "n ko"]) -> Int[Tensor, "n"]:
+    """Where each row is largest. torch takes several times as long as numpy on a CPU, which knows no bfloat16: bits of
+    numbers from zero on, read as integers, are in the numbers' order."""
+    if scores.device.type != "cpu" or not scores.numel():
+        return scores.argmax(-1)
+    if scores.dtype != torch.bfloat16:
+        return torch.from_numpy(scores.numpy().argmax(-1))
+    label = torch.from_numpy(scores.view(torch.int16).numpy().argmax(-1))
+    below = (scores.gather(-1, label[:, None])[:, 0] < 0).nonzero()[:, 0]
+    label[below] = scores[below].argmax(-1)
+    return label
 
 
 def nearby(
