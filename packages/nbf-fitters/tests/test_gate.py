@@ -13,9 +13,9 @@ from fitting_fakes import DenseRenderer
 from nbf_core.contracts import Fitter, SequenceFitter
 from nbf_core.errors import AssetError
 from nbf_core.types import FitResult
+from nbf_fitters import build
+from nbf_fitters.build_config import BuiltCorrespondenceConfig, BuiltSmplifyConfig, BuiltStagedConfig
 from nbf_fitters.config import StagedConfig
-from nbf_fitters.gate import build
-from nbf_fitters.gate.config import GatedCorrespondenceConfig, GatedSmplifyConfig, GatedStagedConfig
 from nbf_fitters.gate.evidence import FACTS, Witness, turns
 from nbf_fitters.gate.fitter import gated, mixed
 from nbf_fitters.gate.rule import Rule, read_rule, with_ancestors, write_rules
@@ -206,11 +206,11 @@ def test_rules_come_with_every_fitter_and_say_how_they_were_made(name, trust):
 def test_fitters_are_built_with_a_gate_where_asked():
     handed = {"body": BODY, "renderer": DenseRenderer(), "bank": BANK, "priors": {}}
     plain = {"priors": {}}
-    off = build.staged(GatedStagedConfig(**plain), **handed)
+    off = build.staged(BuiltStagedConfig(**plain), **handed)
     assert type(off) is StagedFitter
-    film = build.smplify(GatedSmplifyConfig(gate="shipped", **plain), **handed)
+    film = build.smplify(BuiltSmplifyConfig(gate="shipped", **plain), **handed)
     assert isinstance(film, SequenceFitter) and isinstance(film, Fitter)
-    one = build.correspondence(GatedCorrespondenceConfig(gate="shipped", **plain), **handed)
+    one = build.correspondence(BuiltCorrespondenceConfig(gate="shipped", **plain), **handed)
     assert isinstance(one, Fitter) and not isinstance(one, SequenceFitter)
 
 

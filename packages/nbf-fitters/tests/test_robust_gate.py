@@ -21,14 +21,14 @@ from odd_people import (
     spoiled,
 )
 
-from nbf_fitters.gate import build
-from nbf_fitters.gate.config import GatedCorrespondenceConfig, GatedSmplifyConfig, GatedStagedConfig
+from nbf_fitters import build
+from nbf_fitters.build_config import BuiltCorrespondenceConfig, BuiltSmplifyConfig, BuiltStagedConfig
 
 SHORT = {"parameters": ["orientation", "translation", "body_pose", "betas"], "steps": 2}
 FITTERS = {
-    "staged": (build.staged, GatedStagedConfig, {"start_stage": SHORT, "stages": [SHORT], "batch_size": 32}),
-    "smplify": (build.smplify, GatedSmplifyConfig, {"start_stage": SHORT, "stages": [SHORT], "batch_size": 32}),
-    "correspondence": (build.correspondence, GatedCorrespondenceConfig, {"min_pixels": 10}),
+    "staged": (build.staged, BuiltStagedConfig, {"start_stage": SHORT, "stages": [SHORT], "batch_size": 32}),
+    "smplify": (build.smplify, BuiltSmplifyConfig, {"start_stage": SHORT, "stages": [SHORT], "batch_size": 32}),
+    "correspondence": (build.correspondence, BuiltCorrespondenceConfig, {"min_pixels": 10}),
 }
 
 

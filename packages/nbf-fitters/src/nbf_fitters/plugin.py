@@ -9,20 +9,20 @@ NBF_CONTRACT = 1
 def nbf_fitters():
     yield ComponentEntry(
         name="staged",
-        target="nbf_fitters.gate.build:staged",
-        config="nbf_fitters.gate.config:GatedStagedConfig",
+        target="nbf_fitters.build:staged",
+        config="nbf_fitters.build_config:BuiltStagedConfig",
         summary="Adam in stages on features, keypoints and priors, from several starts (3DNBF)",
     )
     yield ComponentEntry(
         name="smplify",
-        target="nbf_fitters.gate.build:smplify",
-        config="nbf_fitters.gate.config:GatedSmplifyConfig",
+        target="nbf_fitters.build:smplify",
+        config="nbf_fitters.build_config:BuiltSmplifyConfig",
         summary="keypoints and priors alone, the priors loosened from stage to stage (SMPLify)",
     )
     yield ComponentEntry(
         name="correspondence",
-        target="nbf_fitters.gate.build:correspondence",
-        config="nbf_fitters.gate.config:GatedCorrespondenceConfig",
+        target="nbf_fitters.build:correspondence",
+        config="nbf_fitters.build_config:BuiltCorrespondenceConfig",
         summary="pixels matched to kernels, then robust Gauss-Newton from several starts; fast, needs good features",
     )
 

@@ -12,6 +12,11 @@ def nbf_weights():
         target="nbf_model_small:data/small.safetensors",
         summary="BlazePose-based regressor and bank for the body anny, trained on synthetic people",
     )
+    yield WeightsEntry(
+        name="small-lift",
+        target="nbf_model_small:data/small-lift.safetensors",
+        summary="the guess that fits begin at (fitter.lift), from keypoints and pixels matched by small",
+    )
 
 
 @hookimpl

@@ -47,7 +47,7 @@ KNOWN_PROVIDERS: dict[str, dict[str, str]] = {
         "nbf-metrics",
     ),
     "protocols": dict.fromkeys(("adversarial", "clean", "file", "grid", "varying"), "nbf-datasets"),
-    "weights": {"small": "nbf-model-small", "blazepose-full": "nbf-detect-blazepose"},
+    "weights": {"small": "nbf-model-small", "small-lift": "nbf-model-small", "blazepose-full": "nbf-detect-blazepose"},
     "pipelines": {
         **dict.fromkeys(
             (

@@ -205,6 +205,8 @@ class Workshop:
             names = ["fitter", "renderer", *sorted(name for name in pipeline.sections if name.startswith("priors."))]
             facts = [component_facts(pipeline, names), options.keypoints, options.trust, self.options.batch]
             facts += ["film"] * options.film
+            lift = getattr(pipeline.section("fitter").config, "lift", "off")
+            facts += [file_digest(find_weights(lift))] if lift != "off" else []
         return digest([self.start_key(set_name, method), options.start, facts])
 
     def _once(self, key: Any, make: Callable[[], Built]) -> Built:
