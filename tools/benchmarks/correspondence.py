@@ -1,9 +1,11 @@
 """How well a model's features find their kernels, on people it has seen, new people, and held-out clips.
 
     python tools/benchmarks/correspondence.py [--weights small] [--pipeline small-ground] [--samples 128] [--mirror]
+                                              [--lift small-lift]
 
-Prints the correspondence quality that training watches and the regressor's own error, one line for each set; then, for
-the test clips, where the features see the body's outline and how far in the picture pixels miss their kernels.
+Prints the correspondence quality that training watches and the regressor's own error, one line for each set, with
+``--lift`` also the error of the guess that fits begin at, from all evidence and from keypoints alone; then, for the
+test clips, where the features see the body's outline and how far in the picture pixels miss their kernels.
 """
 
 from __future__ import annotations
@@ -15,10 +17,14 @@ import torch
 import torch.nn.functional as F
 
 from nbf_core.config import Pipeline
-from nbf_core.contracts import BodyModel
+from nbf_core.contracts import BodyModel, Regressor
 from nbf_core.types import Sample, collate
 from nbf_core.weights import read_weights
+from nbf_fitters.gate.ways import person_ways
+from nbf_fitters.lift.lifter import Lifter, read_lifter
 from nbf_run.build import build_body, build_dataset, build_networks
+from nbf_run.estimate import look as estimate
+from nbf_run.estimate import observe, sample_crops
 from nbf_run.mirror import looking_twice
 from nbf_run.options import read_pipeline
 from nbf_run.training.validation import validate
@@ -43,6 +49,7 @@ def main() -> None:
     parser.add_argument("--pipeline", default="small-ground", help="the pipeline that made them")
     parser.add_argument("--samples", type=int, default=128, help="people a set")
     parser.add_argument("--mirror", action="store_true", help="with a look at the mirror image too, as the demo fits")
+    parser.add_argument("--lift", help="weights of a lift: a file or the name of installed ones")
     options = parser.parse_args()
     needs = ("body", "regressor", "bank", "data")
     pipeline = read_pipeline(options.pipeline, [("regressor.pretrained", False)], needs=needs)
@@ -55,6 +62,10 @@ def main() -> None:
         with torch.inference_mode():
             measured = validate(batches, body, regressor, bank)
         print(f"{name:28s}" + "".join(f"{key} {measured[key]:8.3f}   " for key in SHOWN), flush=True)
+        if options.lift:
+            for what, some in (("guess", bank), ("from keypoints", None)):
+                apart, aligned = guessed(batches, body, regressor, read_lifter(options.lift, body, some))
+                print(f"    {what}: {apart:.1f} mm MPJPE, {aligned:.1f} PA-MPJPE", flush=True)
         if name == "test clips":
             looked = [look(batch, body, regressor, bank) for batch in batches]
     print("\ntest clips, " + describe(looked))
@@ -66,6 +77,17 @@ def batches_of(pipeline: Pipeline, body: BodyModel, changes: dict[str, Any], cou
     data = build_dataset(pipeline, body, config)
     samples = [data[index] for index in range(min(count, len(data)))]
     return [collate(samples[i : i + BATCH]) for i in range(0, len(samples), BATCH)]
+
+
+@torch.no_grad()
+def guessed(batches: list[Sample], body: BodyModel, regressor: Regressor, lifter: Lifter) -> tuple[float, float]:
+    """MPJPE and PA-MPJPE (mm) of a lift's guesses."""
+    errors = []
+    for batch in batches:
+        crops = sample_crops(batch)
+        guess, _ = lifter(observe(estimate(regressor, crops), crops))
+        errors.append(torch.stack(person_ways(body, guess, batch.params), 1))
+    return tuple(torch.cat(errors).mean(0).tolist())
 
 
 @torch.inference_mode()
