@@ -16,8 +16,8 @@ from nbf_fitters.records import finite_people, pick, prepared
 class LiftedFitter:
     """Fits with ``fitter`` from where ``lifter`` says that people stand; from the start whomever it cannot tell.
 
-    ``FitResult.start`` is the start that was given, ``start_loss`` the objective at the guess. Somebody whom the
-    fitter leaves at the guess was moved all the same, and counts as ``kept``.
+    The shape stays the start's. ``FitResult.start`` is the start that was given, ``start_loss`` the objective at the
+    guess. Somebody whom the fitter leaves at the guess was moved all the same, and counts as ``kept``.
     """
 
     def __init__(self, fitter: Fitter, lifter: Lifter):
@@ -32,6 +32,7 @@ class LiftedFitter:
         observation, given = prepared(observation, start)
         guess, lifted = self.lifter(observation)
         lifted = lifted & finite_people(observation, given)
+        guess = replace(guess, betas=given.betas)  # a picture shows more of the shape than the evidence does
         return pick(lifted, guess.to(given.transl), given), lifted
 
 

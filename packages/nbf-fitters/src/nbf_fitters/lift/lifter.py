@@ -98,9 +98,9 @@ class Lifter:
 
 
 def read_lifter(weights: str, body: BodyModel, bank: FeatureBank | None) -> Lifter:
-    """The lifter with installed weights of that name, or of a file.
+    """The lifter with installed weights of that name, or of a file, for any body of as many joints and shapes.
 
-    Raises AssetError where they are missing, no weights of a lift, or made for another body; PluginError where no
+    Raises AssetError where they are missing, no weights of a lift, or made for other joints; PluginError where no
     installed weights have that name.
     """
     try:
@@ -110,10 +110,13 @@ def read_lifter(weights: str, body: BodyModel, bank: FeatureBank | None) -> Lift
     made = read.metadata.get("lift")
     if not isinstance(made, dict):
         raise AssetError(f"fitter.lift: {read.path}: these weights are not those of a lift")
-    if made.get("body") != body.spec.name:
-        raise AssetError(f"fitter.lift: {read.path}: made for the body {made.get('body')!r}, not {body.spec.name!r}")
     network = LiftNetwork(body.spec.parents, body.spec.shapes, int(made["width"]), int(made["blocks"]))
-    load_into(network, read, "lift")
+    try:
+        load_into(network, read, "lift")
+    except AssetError as error:
+        raise AssetError(
+            f"fitter.lift: made for {made.get('body')!r}: {error}; fitter.lift = 'off' does without"
+        ) from error
     return Lifter(network, body, bank)
 
 
