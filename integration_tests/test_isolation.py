@@ -79,4 +79,10 @@ def test_photos_are_fitted_without_what_fitting_does_not_need(nbf_run, photos, t
     done = nbf_run(
         "fit", "demo", photos / "walk_front.jpg", "--out", tmp_path / "out", *quick, NBF_LOAD_PLUGINS=left_out
     )
+    assert done.returncode == 2 and "fitter.lift = 'off' does without" in done.stderr
+    done = nbf_run(
+        *("fit", "demo", photos / "walk_front.jpg", "--out", tmp_path / "out"),
+        *(*quick, "--set", "fitter.lift=off"),
+        NBF_LOAD_PLUGINS=left_out,
+    )
     assert done.returncode == 0, done.stderr

@@ -26,6 +26,9 @@ LEAST_KEYPOINTS = 4
 
 OPENPOSE = "openpose-25"
 
+WITHOUT = "fitter.lift = 'off' does without"
+"""What every error about weights ends with."""
+
 AGREE = math.pi / 2
 """Radians: a joint that the two guesses turn further apart than that is turned as the first says."""
 
@@ -106,7 +109,7 @@ def read_lifter(weights: str, body: BodyModel, bank: FeatureBank | None) -> Lift
     try:
         read = read_weights(weights)
     except (AssetError, PluginError) as error:
-        raise type(error)(f"fitter.lift: {error}") from error
+        raise type(error)(f"fitter.lift: {error}; {WITHOUT}") from error
     made = read.metadata.get("lift")
     if not isinstance(made, dict):
         raise AssetError(f"fitter.lift: {read.path}: these weights are not those of a lift")
@@ -114,9 +117,7 @@ def read_lifter(weights: str, body: BodyModel, bank: FeatureBank | None) -> Lift
     try:
         load_into(network, read, "lift")
     except AssetError as error:
-        raise AssetError(
-            f"fitter.lift: made for {made.get('body')!r}: {error}; fitter.lift = 'off' does without"
-        ) from error
+        raise AssetError(f"fitter.lift: made for {made.get('body')!r}: {error}; {WITHOUT}") from error
     return Lifter(network, body, bank)
 
 
