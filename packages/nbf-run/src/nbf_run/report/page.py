@@ -27,7 +27,7 @@ _CAPTIONS = {
 }
 
 _ABOUT_PHOTOS = (
-    "Each row is one person: what came in, the estimate that the fit starts from, and the result. "
+    "Each row is one person: what came in, the estimate that the network makes, and the result. "
     "Keypoint error is the mean distance to the detector’s keypoints, in percent of the person’s "
     "size. It says how well the body lies on the picture, not whether its depth is right: look at the "
     "side view."
