@@ -15,6 +15,7 @@ from nbf_core.contracts import BodyModel
 from nbf_core.types import BodyParams, Sample, collate
 from nbf_core.weights import read_weights
 from nbf_fitters.lift.evidence import Surface, in_crop, matched, mirrored, moments, read_keypoints
+from nbf_fitters.precision import multiplies_bfloat16_fast
 from nbf_run.build import build_dataset, build_estimator
 from nbf_run.estimate import look, observe, sample_crops
 
@@ -29,11 +30,13 @@ class Looker:
     def __init__(self, body: BodyModel, estimating: Pipeline, weights: str):
         self.regressor, bank = build_estimator(estimating, body, read_weights(weights))
         self.bank = bank.features, bank.clutter()
+        self.fast = multiplies_bfloat16_fast(torch.device("cpu"))
 
     def __call__(self, samples: list[Sample]) -> dict[str, np.ndarray]:
         batch = collate(samples)
         crops = sample_crops(batch)
-        person, kernel, place, weight = matched(observe(look(self.regressor, crops), crops), *self.bank)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.fast):
+            person, kernel, place, weight = matched(observe(look(self.regressor, crops), crops), *self.bank)
         size = batch.camera.size
         keypoints = torch.cat([in_crop(batch.detected[..., :2], size), batch.detected[..., 2:]], -1)
         pose = torch.cat([batch.params.global_orient[:, None], batch.params.body_pose], 1)

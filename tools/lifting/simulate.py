@@ -41,31 +41,44 @@ class People:
 
 
 class Simulator:
-    """Draws people of ``body`` in poses [n, 24, 3], whose roots' turns are relative to a world with y up."""
+    """Draws people of ``body`` in poses [n, 24, 3], whose roots' turns are relative to a world with y up.
 
-    def __init__(self, body: BodyModel, poses: Tensor, swaps: tuple[tuple[tuple[int, ...], float], ...]):
-        self.body, self.poses, self.swaps = body, poses, swaps
+    Limbs are ``taken`` from other poses (joints, share), and turned further, far more widely than poses in pictures:
+    what evidence says of a limb is to be read from it, not to be remembered with a motion.
+    """
+
+    def __init__(self, body: BodyModel, poses: Tensor, taken: tuple[tuple[tuple[int, ...], float], ...]):
+        self.body, self.poses, self.taken = body, poses, taken
         spec = body.spec
         rest = body(BodyParams.neutral(1, joints=len(spec.parents) - 1, shapes=spec.shapes), vertices=False)
-        self.surface = Surface.of(spec, rest.joints[0])
+        self.joints = rest.joints[0]
+        self.surface = Surface.of(spec, self.joints)
         self.mirror = spec.kernel_mirror.long()
         self.sides = _side_groups(spec, self.surface.part)
 
     def draw_poses(self, count: int, rng: torch.Generator) -> Tensor:
         """Rotation matrices [b, 24, 3, 3], the root's seen by a camera held as a photographer would."""
 
-        def some() -> Tensor:
-            return self.poses[torch.randint(len(self.poses), (count,), generator=rng)]
+        order, side = list(self.body.spec.mirror_joints), self.poses.new_tensor([1.0, -1.0, -1.0])
 
-        pose = some().clone()
-        for joints, share in self.swaps:
-            taken = (torch.rand(count, generator=rng) < share).nonzero()[:, 0]
-            pose[taken[:, None], torch.tensor(joints)] = some()[taken[:, None], torch.tensor(joints)]
-        pose[:, 1:] += 0.05 * torch.randn(pose[:, 1:].shape, generator=rng)
+        def some() -> Tensor:
+            drawn = self.poses[torch.randint(len(self.poses), (count,), generator=rng)]
+            flip = torch.rand(count, 1, 1, generator=rng) < 0.5
+            return torch.where(flip, drawn[:, order] * side, drawn)
+
+        pose = some()
+        for joints, share in self.taken:
+            there = torch.zeros(pose.shape[1], dtype=torch.bool)
+            there[list(joints)] = True
+            other = torch.rand(count, 1, generator=rng) < share
+            pose = torch.where((other & there)[..., None], some(), pose)
+        u = torch.rand(count, 1, 1, generator=rng)
+        further = torch.where(u < 0.5, 0.05, torch.where(u < 0.8, 0.15, 0.3))
+        pose[:, 1:] += further * torch.randn(pose[:, 1:].shape, generator=rng)
         rotations = roma.rotvec_to_rotmat(pose)
-        steep = torch.where(torch.rand(count, generator=rng) < 0.15, 30.0, 12.0)
-        pitch = torch.deg2rad((torch.randn(count, generator=rng) * steep).clamp(-80, 80) + 180)
-        roll = torch.deg2rad(torch.randn(count, generator=rng) * 12)
+        steep = torch.where(torch.rand(count, generator=rng) < 0.2, 40.0, 15.0)
+        pitch = torch.deg2rad((torch.randn(count, generator=rng) * steep).clamp(-85, 85) + 180)
+        roll = torch.deg2rad(torch.randn(count, generator=rng) * 15)
         turn = torch.rand(count, generator=rng) * 2 * math.pi
         camera = about(2, roll) @ about(0, pitch) @ about(1, turn)
         rotations[:, 0] = camera @ rotations[:, 0]

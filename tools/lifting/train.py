@@ -1,6 +1,6 @@
 """Trains a lift: from keypoints and matched pixels to bodies, on simulated evidence and on that of rendered pictures.
 
-    python tools/lifting/train.py --out DIR [--weights small] [--steps 15000] [--share 0.5] [--cache FOLDER]
+    python tools/lifting/train.py --out DIR [--weights small] [--steps 22500] [--share 0.5] [--cache FOLDER]
 
 Goes on where it was interrupted. DIR/lift.safetensors is what ``fitter.lift`` takes.
 On two cores: looking at the pictures some 20 minutes, 15,000 steps 26.
@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from lifting.anatomy import limbs, new_network
 from lifting.pictures import CHUNK, Looker, Pictures, write_chunk
 from lifting.simulate import People, Simulator
 
@@ -32,13 +33,14 @@ from nbf_core.contracts import BodyModel
 from nbf_core.geometry.alignment import similarity_align
 from nbf_core.types import BodyParams
 from nbf_core.weights import save_weights
-from nbf_data_synthetic.placing import ARMS, LEGS, load_poses
+from nbf_data_synthetic.placing import load_poses
 from nbf_fitters.lift.network import LiftNetwork
+from nbf_fitters.precision import multiplies_bfloat16_fast
 from nbf_regressors.losses import forward_kinematics
 from nbf_run.build import build_body
 from nbf_run.options import read_pipeline
 
-BATCH, LEARNING_RATE, WARMUP = 256, 1.2e-3, 200
+BATCH, LEARNING_RATE, WARMUP = 256, 1.5e-3, 200
 EPOCH = 200  # of the pictures' disturbance: none that the network was trained with
 EVERY = 500
 
@@ -49,11 +51,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--weights", default="small", help="the network whose features are matched")
     parser.add_argument("--pipeline", default="small-ground", help="whose data set draws the pictures")
-    parser.add_argument("--pictures", type=int, default=16384, help="how many are looked at")
+    parser.add_argument("--pictures", type=int, default=45056, help="how many are looked at")
     parser.add_argument("--cache", type=Path, help="folder of rendered pictures of the network's training")
     parser.add_argument("--share", type=float, default=0.5, help="of the people that are from pictures")
-    parser.add_argument("--steps", type=int, default=15000)
-    parser.add_argument("--width", type=int, default=864)
+    parser.add_argument("--steps", type=int, default=22500)
+    parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--validation", type=int, default=384, help="how many held-out pictures")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2, help="processes that look at pictures, and draw people")
@@ -61,7 +63,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     _look_at_pictures(options)
     body = build_body(_pipeline(options))
-    simulator = Simulator(body, _poses("train"), ((tuple(ARMS), 0.4), (tuple(LEGS), 0.35)))
+    simulator = Simulator(body, _poses("train"), limbs(body.spec))
     pictures = Pictures(sorted(options.out.glob("train-*.npz")), body, simulator.surface) if options.share else None
     train(options, body, simulator, pictures)
 
@@ -169,9 +171,11 @@ def train(options: argparse.Namespace, body: BodyModel, simulator: Simulator, pi
     """All steps, going on from DIR/last.pt."""
     errors = Errors(body)
     torch.manual_seed(options.seed)
-    network, mean = (LiftNetwork(body.spec.parents, body.spec.shapes, options.width) for _ in range(2))
+    network, mean = (new_network(body, simulator.joints, options.width) for _ in range(2))
     mean.load_state_dict(network.state_dict())
-    optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=0.01)
+    if multiplies_bfloat16_fast(torch.device("cpu")):
+        network.layers = torch.bfloat16
+    optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=0.01, fused=True)
     last, first = options.out / "last.pt", 0
     if last.is_file():
         saved = torch.load(last, weights_only=True)
@@ -205,14 +209,14 @@ def train(options: argparse.Namespace, body: BodyModel, simulator: Simulator, pi
         optimiser.step()
         with torch.no_grad():
             share = 1 - min(0.999, (step + 1) / (step + 20))
-            for average, value in zip(mean.parameters(), network.parameters(), strict=True):
-                average.lerp_(value, share)
+            torch._foreach_lerp_(list(mean.parameters()), list(network.parameters()), share)
     write(options, body, mean, row)
 
 
 def write(options: argparse.Namespace, body: BodyModel, network: LiftNetwork, row: list[float]) -> None:
     """DIR/lift.safetensors, in half precision."""
-    tensors = {f"lift.{name}": value.half() for name, value in network.state_dict().items()}
+    state = network.state_dict().items()
+    tensors = {f"lift.{name}": value.half() if value.is_floating_point() else value for name, value in state}
     made = {
         "body": body.spec.name, "width": options.width, "blocks": len(network.blocks), "weights": options.weights,
         "steps": options.steps, "seed": options.seed, "share": options.share, "validation": row[1:],

@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
+import roma
 import torch
 import torch.nn.functional as F
 from correspondence_fakes import BANK, TubeBody, scene
@@ -32,7 +33,7 @@ from nbf_fitters.lift.evidence import (
 )
 from nbf_fitters.lift.fitter import lifted
 from nbf_fitters.lift.lifter import Lifter, read_lifter
-from nbf_fitters.lift.network import LiftNetwork
+from nbf_fitters.lift.network import LiftNetwork, views
 from nbf_fitters.records import unfitted
 
 
@@ -59,6 +60,7 @@ def surface(normals: torch.Tensor | None = None) -> Surface:
 def network(seed: int = 0) -> LiftNetwork:
     torch.manual_seed(seed)
     made = LiftNetwork(BODY.spec.parents, BODY.spec.shapes, width=32, blocks=1)
+    torch.nn.init.normal_(made.turns, std=0.02)
     torch.nn.init.normal_(made.out.weight, std=0.02)
     return made
 
@@ -78,7 +80,7 @@ def test_moments_tell_where_and_from_which_side_a_part_is_seen():
     kernel, place = torch.tensor([0, 1]), torch.tensor([[0.1, 0.2], [0.3, 0.2]])
     found = moments(surface(), 2, 1, torch.zeros(2, dtype=torch.long), kernel, place, torch.full((2,), 0.01))
     assert found.shape == (1, 2, MOMENTS) and not found[0, 1].any()
-    area, at, rest, toward, x_rest, y_rest, spread = found[0, 0].split([1, 2, 3, 3, 3, 3, 3])
+    area, at, rest, toward, x_rest, y_rest, spread, solid = found[0, 0].split([1, 2, 3, 3, 3, 3, 3, 6])
     assert area.item() == pytest.approx(4 * math.sqrt(0.02), rel=1e-4)
     torch.testing.assert_close(at, torch.tensor([0.2, 0.2]))
     torch.testing.assert_close(rest, torch.tensor([0.5, 0, 0]))
@@ -87,6 +89,28 @@ def test_moments_tell_where_and_from_which_side_a_part_is_seen():
     torch.testing.assert_close(x_rest, torch.tensor([0.5, 0, 0]), atol=1e-5, rtol=0)
     torch.testing.assert_close(y_rest, torch.zeros(3), atol=1e-5, rtol=0)
     torch.testing.assert_close(spread, torch.tensor([0.3, 0, 0]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(solid, torch.tensor([1.25, 0, 0, 0, 0, 0]), atol=1e-4, rtol=0)
+
+
+def test_a_parts_view_is_read_off_its_moments():
+    """Many points of a part, turned and seen from afar: two rows of the rotation, the third, the joint and the end."""
+    rng = torch.Generator().manual_seed(0)
+    turn = roma.rotvec_to_rotmat(torch.tensor([0.4, -0.7, 1.1]))
+    rest = torch.randn(200, 3, generator=rng)
+    table = Surface(torch.zeros(200, dtype=torch.long), rest, F.normalize(rest, dim=-1), torch.ones(200))
+    joint, scale = torch.tensor([0.2, -0.1]), 0.25
+    place = joint + scale * (rest @ turn.mT)[:, :2]
+    nobody, every = torch.zeros(200, dtype=torch.long), torch.arange(200)
+    found = moments(table, 2, 1, nobody, every, place, torch.full((200,), 0.01))
+    end = torch.tensor([0.0, 1.0, 0.5])
+    seen = views(found, torch.stack([end, end]))
+    rows, third, at, stop = seen[0, 0].split([6, 3, 2, 2])
+    close = {"atol": 0.03, "rtol": 0}  # the ridge takes a hundredth
+    torch.testing.assert_close(rows.view(2, 3), turn[:2], **close)
+    torch.testing.assert_close(third, turn[2], **close)
+    torch.testing.assert_close(at, joint, **close)
+    torch.testing.assert_close(stop, joint + scale * (turn @ end)[:2], **close)
+    assert not seen[0, 1].any()
 
 
 def test_moments_do_not_depend_on_the_order_nor_on_who_stands_beside():

@@ -35,8 +35,8 @@ class View(NamedTuple):
     up: np.ndarray
 
 
-ARMS = np.array([13, 14, 16, 17, 18, 19, 20, 21, 22, 23])
-LEGS = np.array([1, 2, 4, 5, 7, 8, 10, 11])
+_ARMS = np.array([13, 14, 16, 17, 18, 19, 20, 21, 22, 23])
+_LEGS = np.array([1, 2, 4, 5, 7, 8, 10, 11])
 
 
 def draw_view(rng: np.random.Generator) -> View:
@@ -58,7 +58,7 @@ def draw_person(rng: np.random.Generator, split: str, shapes: int, view: View) -
     poses = load_poses(split)
     pose = poses[int(rng.integers(len(poses)))].copy()
     if split == "train":
-        for limbs, share in ((ARMS, 0.33), (LEGS, 0.25)):
+        for limbs, share in ((_ARMS, 0.33), (_LEGS, 0.25)):
             if rng.random() < share:
                 pose[limbs] = poses[int(rng.integers(len(poses)))][limbs]
         pose[1:] += rng.standard_normal((23, 3)) * 0.04

@@ -39,6 +39,7 @@ from nbf_fitters.correspondence.records import Prior, Problem, Schedule, Solutio
 from nbf_fitters.correspondence.reference import flat, pose, posed
 from nbf_fitters.correspondence.starts import parts_start
 from nbf_fitters.correspondence.tables import SkinnedPoints, Tables
+from nbf_fitters.precision import multiplies_bfloat16_fast
 from nbf_fitters.starts import two_sided
 from nbf_fitters.terms import REFERENCE_SIZE
 
@@ -77,8 +78,7 @@ class Setting:
         """The dtype of the large product of features."""
         wanted = self.config.matching.dtype
         if wanted == "auto":
-            fast = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
-            return torch.bfloat16 if fast else torch.float32
+            return torch.bfloat16 if multiplies_bfloat16_fast(device) else torch.float32
         return getattr(torch, wanted)
 
 

@@ -18,8 +18,11 @@ from nbf_core.types import BodySpec, Camera, Observation
 from nbf_core.types.tree import TensorRecord
 from nbf_fitters.correspondence.matching import best
 
-MOMENTS = 18
-"""Numbers a part: root of its area, mean place, mean rest position and normal, how both places vary together."""
+SPLIT = {"area": 1, "at": 2, "rest": 3, "toward": 3, "across": 6, "spread": 3, "solid": 6}
+"""Numbers a part: root of its area, mean place in the crop, mean rest position and normal, how the two places vary
+together (x, then y), how each varies by itself."""
+
+MOMENTS = sum(SPLIT.values())
 
 REACH = 0.2
 """Metres at rest that count as one: about half a limb."""
@@ -30,7 +33,10 @@ LEAST = 0.1
 KEYPOINTS = 25
 """Keypoints that are read, openpose-25."""
 
-_FLIP = (1, -1, 1, -1, 1, 1, -1, 1, 1, 1, -1, -1, -1, 1, 1, 1, -1, 1)
+ACROSS, SOLID = 10, 5
+"""What the numbers that tell how places vary are multiplied by."""
+
+_FLIP = (1, -1, 1, -1, 1, 1, -1, 1, 1, 1, -1, -1, -1, 1, 1, 1, -1, 1, 1, -1, -1, 1, 1, 1)
 _POINTS = list(mirror_permutation(OPENPOSE_25))
 
 
@@ -75,19 +81,26 @@ def moments(
     """
     around, normal = surface.place[kernel], surface.normal[kernel]
     x, y = place[:, :1], place[:, 1:]
-    columns = [torch.ones_like(x), place, around, normal, x * around, y * around, x * x, x * y, y * y]
+    columns = [torch.ones_like(x), place, around, normal, x * around, y * around, _squares(place), _squares(around)]
     rows = torch.cat(columns, 1) * weight[:, None]
     index = person * parts + surface.part[kernel]
     summed = rows.new_zeros(people * parts, rows.shape[1]).index_add_(0, index, rows)
     area = summed[:, :1]
     mean = summed[:, 1:] / area.clamp_min(1e-6)
-    at, rest, toward, x_rest, y_rest, spread = mean.split([2, 3, 3, 3, 3, 3], 1)
+    at, rest, toward, x_rest, y_rest, spread, solid = mean.split([2, 3, 3, 3, 3, 3, 6], 1)
     x, y = at.split(1, 1)
-    spread = spread - torch.cat([x * x, x * y, y * y], 1)
+    across = torch.cat([x_rest - x * rest, y_rest - y * rest], 1)
+    spread, solid = spread - _squares(at), solid - _squares(rest)
     # The spread of a limb is a few hundredths: brought to about one.
-    numbers = [area.sqrt() * 4, at, rest, toward, (x_rest - x * rest) * 10, (y_rest - y * rest) * 10, spread * 30]
+    numbers = [area.sqrt() * 4, at, rest, toward, across * ACROSS, spread * 30, solid * SOLID]
     seen = torch.sigmoid((area / 1e-3 - 2) * 2) * (area > 0)  # a pixel of a map of 64 covers 1e-3
     return (torch.cat(numbers, 1) * seen).view(people, parts, MOMENTS)
+
+
+def _squares(points: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
+    """All products of two coordinates, each once."""
+    first, second = torch.triu_indices(points.shape[1], points.shape[1], device=points.device)
+    return points[:, first] * points[:, second]
 
 
 def read_keypoints(keypoints: Float[Tensor, "b n 3"], limit: float = 0.2) -> Float[Tensor, "b n 3"]:
