@@ -11,11 +11,14 @@ from nbf_core.types import BodySpec
 from nbf_fitters.lift.evidence import REACH
 from nbf_fitters.lift.network import LiftNetwork
 
+ARM = ("shoulder", "elbow", "wrist", "hand")
+LEG = ("hip", "knee", "ankle", "foot")
+
 LIMBS = (
-    ("left_", ("collar", "shoulder", "elbow", "wrist", "hand"), 0.35),
-    ("right_", ("collar", "shoulder", "elbow", "wrist", "hand"), 0.35),
-    ("left_", ("hip", "knee", "ankle", "foot"), 0.3),
-    ("right_", ("hip", "knee", "ankle", "foot"), 0.3),
+    ("left_", ("collar", *ARM), 0.35),
+    ("right_", ("collar", *ARM), 0.35),
+    ("left_", LEG, 0.3),
+    ("right_", LEG, 0.3),
     ("", ("spine1", "spine2", "spine3"), 0.2),
     ("", ("neck", "head"), 0.2),
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import roma
 import torch
+from lifting.anatomy import ARM, LEG
 from torch import Tensor
 
 from nbf_core.contracts import BodyModel
@@ -226,7 +227,7 @@ def _side_groups(spec, part: Tensor) -> Tensor:
     """Of each kernel the group that is taken for its mirror image together: arms, legs, the rest."""
     groups = []
     for name in spec.joint_names:
-        arm = any(word in name for word in ("elbow", "wrist", "hand", "shoulder"))
-        leg = any(word in name for word in ("hip", "knee", "ankle", "foot"))
+        arm = name.endswith(ARM)
+        leg = name.endswith(LEG)
         groups.append(0 if arm else 1 if leg else 2)
     return torch.tensor(groups)[part]

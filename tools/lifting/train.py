@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -171,8 +172,8 @@ def train(options: argparse.Namespace, body: BodyModel, simulator: Simulator, pi
     """All steps, going on from DIR/last.pt."""
     errors = Errors(body)
     torch.manual_seed(options.seed)
-    network, mean = (new_network(body, simulator.joints, options.width) for _ in range(2))
-    mean.load_state_dict(network.state_dict())
+    network = new_network(body, simulator.joints, options.width)
+    mean = AveragedModel(network, multi_avg_fn=_follow)
     if multiplies_bfloat16_fast(torch.device("cpu")):
         network.layers = torch.bfloat16
     optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=0.01, fused=True)
@@ -207,10 +208,13 @@ def train(options: argparse.Namespace, body: BodyModel, simulator: Simulator, pi
         errors.loss(network, People(*next(people))).backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimiser.step()
-        with torch.no_grad():
-            share = 1 - min(0.999, (step + 1) / (step + 20))
-            torch._foreach_lerp_(list(mean.parameters()), list(network.parameters()), share)
-    write(options, body, mean, row)
+        mean.update_parameters(network)
+    write(options, body, mean.module, row)
+
+
+def _follow(means: list[Tensor], values: list[Tensor], steps: Tensor) -> None:
+    """A running mean of the weights, over few steps at first, over a thousand later."""
+    get_ema_multi_avg_fn(min(0.999, float(steps + 1) / float(steps + 20)))(means, values, steps)
 
 
 def write(options: argparse.Namespace, body: BodyModel, network: LiftNetwork, row: list[float]) -> None:
